@@ -1,0 +1,1 @@
+"""The MQTT fabric: the client link and the brokers behind it."""

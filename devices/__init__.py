@@ -1,0 +1,1 @@
+"""Drop-in device modules, one file a device, and the small contract that they follow."""

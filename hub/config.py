@@ -1,0 +1,66 @@
+"""The hub's configuration, ``hub.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from becomingone.broker.settings import BrokerSettings
+from becomingone.config.sections import CellConfig, Name, Positive, Section
+
+
+class MasterSection(Section):
+    """The slow transducer."""
+
+    tau_s: Annotated[
+        Positive, Field(le=86_400, description="time over which each channel's offset to the mean field is learnt, s")
+    ] = 60.0
+
+
+class DecisionSection(Section):
+    """When a band's coherence counts as collapsed into a stable pattern."""
+
+    dwell_s: Annotated[float, Field(ge=0, le=3600, description="seconds that the evidence must hold")] = 1.0
+
+
+class IngestSection(Section):
+    """Which frames are fresh enough for the live state."""
+
+    max_age_periods: Annotated[
+        Positive, Field(description="a phase older than this many periods of its band has no weight")
+    ] = 4.0
+    max_ahead_s: Annotated[Positive, Field(description="frames further ahead are refused, s")] = 1.0
+
+
+class DispatchSection(Section):
+    """How outputs are driven."""
+
+    rate_hz: Annotated[float, Field(gt=0, le=50, description="commands a second to each output, at most")] = 10.0
+    expiry_s: Annotated[Positive, Field(le=60, description="seconds after which a command is void")] = 1.0
+    band: Annotated[Name | None, Field(description="the band that outputs follow; default: the dominant one")] = None
+
+
+class HubBody(Section):
+    """How a hub works, whatever cell and broker it belongs to."""
+
+    tick_hz: Annotated[float, Field(ge=1, le=200, description="evaluations of the mesh a second")] = 20.0
+    master: MasterSection = MasterSection()
+    decision: DecisionSection = DecisionSection()
+    ingest: IngestSection = IngestSection()
+    dispatch: DispatchSection = DispatchSection()
+
+
+class HubConfig(CellConfig, HubBody):
+    """Everything that the hub needs to know."""
+
+    broker: BrokerSettings = BrokerSettings()
+    state_dir: Annotated[Path, Field(description="where the boot counter is kept")] = Path("/var/lib/becomingone")
+
+    @model_validator(mode="after")
+    def _check_dispatch(self) -> HubConfig:
+        if self.dispatch.band is not None and self.dispatch.band not in self.bands:
+            msg = f"dispatch.band must be one of {', '.join(self.bands)}, not {self.dispatch.band}"
+            raise ValueError(msg)
+        return self

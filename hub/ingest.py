@@ -1,0 +1,142 @@
+"""Phase frames in: decoded, checked, counted, folded into the table. Nothing else writes there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from becomingone.errors import FrameError, TopicError
+from becomingone.hub.roster import Member, Roster
+from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.kairos.bands import Band
+from becomingone.wire.frame import Flags, PhaseFrame, decode_frame
+from becomingone.wire.topics import Topics
+
+_BAND_TOLERANCE = 1e-6
+"""Relative difference up to which a node's band counts as the cell's."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One channel in one band of one boot: where it goes and which frame came last."""
+
+    row: int
+    boot: int = -1
+    seq: int = -1
+
+
+@dataclass(slots=True)
+class Ingest:
+    """Takes phase frames.
+
+    Parameters
+    ----------
+    topics : Topics
+        The cell's topics.
+    bands : sequence of Band
+        The cell's band plan.
+    roster : Roster
+        Tells a node's description.
+    table : ChannelTable
+        Receives the live state.
+    max_ahead_us : float
+        How far in the future a frame may lie, µs.
+    """
+
+    topics: Topics
+    bands: Sequence[Band]
+    roster: Roster
+    table: ChannelTable
+    max_ahead_us: float
+    frames: int = 0
+    _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
+
+    def take(self, topic: str, payload: bytes, *, now_us: int, now_ns: int) -> FrameError | None:
+        """Take a message from below ``node/+/phase``.
+
+        Returns
+        -------
+        FrameError or None
+            Why it was refused; already counted against the node, where the topic names one.
+        """
+        try:
+            levels = self.topics.parse_node(topic)
+        except TopicError as error:
+            return FrameError("topic", str(error))
+        member = self.roster.heard(levels.node, now_ns)
+        try:
+            frame = decode_frame(payload)
+            stream = self._streams.get(topic) or self._enrol(topic, member, levels.rest)
+            self._check(stream, frame, now_us)
+        except FrameError as error:
+            member.refused[error.reason] += 1
+            return error
+        if stream.boot == frame.boot:
+            member.missing += frame.seq - stream.seq - 1
+        stream.boot, stream.seq = frame.boot, frame.seq
+        self.frames += 1
+        member.frames += 1
+        self.table.store(stream.row, frame)
+        return None
+
+    def described(self, node: str) -> None:
+        """Look a node's channels up again at its next frames: its description has changed."""
+        prefix = self.topics.node(node, "")
+        for topic, stream in self._streams.items():
+            if topic.startswith(prefix):
+                self._refresh(topic, stream)
+
+    def _refresh(self, topic: str, stream: _Stream) -> None:
+        levels = self.topics.parse_node(topic)
+        member = self.roster.get(levels.node)
+        if member is not None:
+            try:
+                stream.row = self._row(member, levels.rest)
+            except FrameError:
+                # Described no more: frames that still come are checked against the new description.
+                stream.row = -1
+
+    def _enrol(self, topic: str, member: Member, rest: tuple[str, ...]) -> _Stream:
+        stream = _Stream(self._row(member, rest))
+        self._streams[topic] = stream
+        return stream
+
+    def _row(self, member: Member, rest: tuple[str, ...]) -> int:
+        """Give the table's row of a channel that its node has described.
+
+        Raises
+        ------
+        FrameError
+            ``no_about``, ``unknown_channel``, ``unknown_band`` or ``band_mismatch``.
+        """
+        if member.about is None:
+            raise FrameError("no_about", f"{member.id} has not described itself yet")
+        band_name, channel_name = rest if len(rest) == 2 else ("", "")
+        channel = next((c for c in member.about.channels if c.name == channel_name), None)
+        if channel is None or band_name not in channel.bands or band_name not in member.about.bands:
+            raise FrameError("unknown_channel", f"{member.id} has described no such channel and band: {'/'.join(rest)}")
+        number = next((n for n, band in enumerate(self.bands) if band.name == band_name), None)
+        if number is None:
+            raise FrameError("unknown_band", f"the cell's plan has no band {band_name}")
+        ours, theirs = self.bands[number].frequency_hz, member.about.bands[band_name].frequency_hz
+        if abs(theirs - ours) > _BAND_TOLERANCE * ours:
+            raise FrameError(
+                "band_mismatch", f"{band_name} is {ours:g} Hz in this cell and {theirs:g} Hz on {member.id}"
+            )
+        return self.table.row(
+            RowKey(member.id, band_name, channel_name),
+            node=member.number,
+            band=number,
+            interval_s=channel.interval_s,
+            capability=member.about.capability,
+        )
+
+    def _check(self, stream: _Stream, frame: PhaseFrame, now_us: int) -> None:
+        if stream.row < 0:
+            raise FrameError("unknown_channel", "the node no longer describes this channel and band")
+        if (frame.boot, frame.seq) <= (stream.boot, stream.seq):
+            raise FrameError("duplicate", f"frame {frame.seq} of boot {frame.boot} is not newer than the last")
+        if frame.flags & Flags.HISTORICAL:
+            raise FrameError("historical", "sent late, for the memory; it never enters the live state")
+        if frame.last_time_us > now_us + self.max_ahead_us:
+            raise FrameError("future", f"{(frame.last_time_us - now_us) / 1e6:.3f} s ahead of the hub's clock")

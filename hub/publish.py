@@ -1,0 +1,70 @@
+"""The mesh's figures as retained text, each topic only when its text has changed."""
+
+from __future__ import annotations
+
+import cmath
+from collections.abc import Callable, Iterator
+
+from becomingone.hub.state import BandState, MeshState
+from becomingone.wire.topics import Topics
+
+_DIGITS = 4
+
+
+class FigurePublisher:
+    """Publishes ``coherence``, ``order``, ``locking`` and ``phase`` of the cell and of each band.
+
+    A figure that is not defined any more is taken back with an empty retained payload: a number that nobody
+    vouches for must not stay on the broker.
+
+    Parameters
+    ----------
+    topics : Topics
+        The cell's topics.
+    publish : callable
+        Publishes (topic, payload), retained; True where the link took it.
+    """
+
+    def __init__(self, topics: Topics, publish: Callable[[str, bytes], bool]) -> None:
+        self._topics = topics
+        self._publish = publish
+        self._last: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Publish everything anew next time: the broker may have lost what it retained."""
+        self._last.clear()
+
+    def take(self, state: MeshState) -> None:
+        """Publish what has changed."""
+        for topic, text in self._texts(state):
+            if self._last.get(topic, "") != text and self._publish(topic, text.encode("ascii")):
+                self._last[topic] = text
+
+    def withdraw(self) -> None:
+        """Take everything back: the hub stops, and with it what the figures stood for."""
+        for topic, text in list(self._last.items()):
+            if text:
+                self._publish(topic, b"")
+        self._last.clear()
+
+    def _texts(self, state: MeshState) -> Iterator[tuple[str, str]]:
+        dominant = state.dominant
+        topics = self._topics
+        yield topics.figure("coherence"), _text(state.overall("coherence"))
+        yield topics.figure("order"), _text(state.overall("order"))
+        yield topics.figure("locking"), _text(state.overall("locking"))
+        yield topics.figure("phase"), _text(_phase(dominant))
+        for band in state.bands:
+            valid = band.valid
+            yield topics.figure("coherence", band.name), _text(band.coherence if valid else None)
+            yield topics.figure("order", band.name), _text(band.order if valid else None)
+            yield topics.figure("locking", band.name), _text(band.locking if valid else None)
+            yield topics.figure("phase", band.name), _text(_phase(band) if valid else None)
+
+
+def _phase(band: BandState | None) -> float | None:
+    return None if band is None else cmath.phase(band.mean_field)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.{_DIGITS}f}"

@@ -1,0 +1,147 @@
+"""A node's configuration, ``node.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from becomingone.broker.settings import BrokerSettings
+from becomingone.config.sections import CellConfig, Name, Positive, Section
+from becomingone.devices.contract import Module
+from becomingone.devices.registry import load
+from becomingone.errors import DeviceError
+
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""The name of a device module."""
+
+HardwareName = Literal["pi_zero", "pi_4", "pi_2", "mac_mini", "cloud"]
+"""The documents' hardware classes; each covers a range of τ, see `becomingone.kairos.bands`."""
+
+
+class DeviceSection(Section):
+    """One input or output device."""
+
+    name: Annotated[Name, Field(description="unique within the node")]
+    kind: Annotated[Kind, Field(description="the device module, see `becomingone devices list`")]
+    options: Annotated[dict[str, Any], Field(default_factory=dict, description="the module's own options")]
+
+
+def device_of(section: DeviceSection, drop_in: Path | None) -> tuple[Module, BaseModel]:
+    """Find a device's module and make its options; nothing is opened.
+
+    Raises
+    ------
+    ValueError
+        Begins with the field that is wrong: ``kind: ...`` or ``options.rate_hz: ...``.
+    """
+    try:
+        module = load(section.kind, drop_in=drop_in)
+    except DeviceError as error:
+        msg = f"kind: {error}"
+        raise ValueError(msg) from error
+    try:
+        return module, module.options.model_validate(section.options)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(["options", *(str(part) for part in first["loc"])])
+        what = first["msg"].replace("Input should be", "must be").removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            what = f"{section.kind} has no such option; it has {', '.join(module.options.model_fields)}"
+        msg = f"{field}: {what}"
+        raise ValueError(msg) from error
+
+
+class InputSection(DeviceSection):
+    """One sensor."""
+
+    prefix: Annotated[
+        str, Field(pattern=r"^([a-z0-9][a-z0-9_-]{0,30})?$", description="put before its channels' names")
+    ] = ""
+    bands: Annotated[
+        tuple[Name, ...] | None,
+        Field(description="demodulate in these bands only; default: all that rate and hardware class allow"),
+    ] = None
+
+
+class OutputSection(DeviceSection):
+    """One output."""
+
+    stale_s: Annotated[
+        Positive, Field(le=60, description="seconds without a fresh command after which it goes to rest")
+    ] = 2.0
+
+
+class ClockSection(Section):
+    """How far this node's clock may be off the mesh's."""
+
+    sigma_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="standard deviation of this clock against the mesh's, s",
+        ),
+    ] = 0.01
+
+
+class NodeBody(Section):
+    """What one node is and has, whatever cell and broker it belongs to."""
+
+    node: Annotated[Name, Field(description="this node's id, unique in the cell")]
+    hardware: Annotated[HardwareName, Field(description="hardware class; decides the range of τ")] = "pi_zero"
+    capability: Annotated[float, Field(ge=0, le=1000, description="weight of this node in the mesh")] = 1.0
+    inputs: Annotated[tuple[InputSection, ...], Field(max_length=64)] = ()
+    outputs: Annotated[tuple[OutputSection, ...], Field(max_length=64)] = ()
+    frames_per_s: Annotated[float, Field(gt=0, le=100, description="frames a second of a fast channel")] = 10.0
+    health_s: Annotated[float, Field(ge=1, le=3600, description="seconds between health messages")] = 30.0
+    drop_in: Annotated[Path | None, Field(description="folder of further device modules")] = None
+
+    @model_validator(mode="after")
+    def _check_names(self) -> NodeBody:
+        names = [device.name for device in (*self.inputs, *self.outputs)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"device names must be unique; used twice: {', '.join(twice)}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _check_devices(self) -> NodeBody:
+        for part, sections in (("inputs", self.inputs), ("outputs", self.outputs)):
+            for number, section in enumerate(sections):
+                try:
+                    device_of(section, self.drop_in)
+                except ValueError as error:
+                    msg = f"{part}[{number}].{error}"
+                    raise ValueError(msg) from error
+        return self
+
+    def check_bands(self, plan: Collection[str]) -> None:
+        """Refuse inputs that name bands which the plan does not have.
+
+        Raises
+        ------
+        ValueError
+            Names them.
+        """
+        for number, entry in enumerate(self.inputs):
+            for band in entry.bands or ():
+                if band not in plan:
+                    msg = f"inputs[{number}].bands: the plan has no band {band}; it has {', '.join(plan)}"
+                    raise ValueError(msg)
+
+
+class NodeConfig(CellConfig, NodeBody):
+    """Everything that a node needs to know."""
+
+    broker: BrokerSettings = BrokerSettings()
+    clock: ClockSection = ClockSection()
+    state_dir: Annotated[Path, Field(description="where the boot counter is kept")] = Path("/var/lib/becomingone")
+
+    @model_validator(mode="after")
+    def _check_plan(self) -> NodeConfig:
+        self.check_bands(self.bands)
+        return self

@@ -1,0 +1,151 @@
+"""What a node says it is: its channels with their bands, its devices, its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, cast
+
+from becomingone import __version__
+from becomingone.devices.contract import Channel, Sensor
+from becomingone.errors import DeviceError
+from becomingone.kairos.bands import HARDWARE_CLASSES, Band, bands_for
+from becomingone.node.config import InputSection, NodeConfig
+from becomingone.node.pipeline import ChannelId, ChannelPipeline
+from becomingone.node.sampler import Status
+from becomingone.scheduling import MeshClock
+from becomingone.wire.announce import About, BandAbout, ChannelAbout, DeviceAbout, OutputAbout
+from becomingone.wire.frame import PROTOCOL
+from becomingone.wire.topics import check_name
+
+
+def _bands(config: NodeConfig, entry: InputSection, channel: Channel) -> list[Band]:
+    plan = [band for band in config.band_plan() if entry.bands is None or band.name in entry.bands]
+    return bands_for(plan, sample_rate_hz=channel.rate_hz, tau_range=HARDWARE_CLASSES[config.hardware])
+
+
+def plan_channels(
+    config: NodeConfig,
+    entry: InputSection,
+    device: Sensor,
+    *,
+    boot: int,
+    clock: MeshClock,
+    taken: Collection[str],
+    pipelines: dict[ChannelId, ChannelPipeline],
+) -> list[tuple[ChannelAbout, list[tuple[str, ChannelPipeline]]]]:
+    """Decide a device's channels: their names on the wire, their bands and their pipelines.
+
+    Parameters
+    ----------
+    taken : collection of str
+        Names that other devices of this node have.
+    pipelines : dict of ChannelId to ChannelPipeline
+        Those of this life of the node. A device that comes back goes on with its own, so that sequence numbers
+        never repeat; the kernel sees the time between as a gap.
+
+    Returns
+    -------
+    list of (ChannelAbout, list of (str, ChannelPipeline))
+        Each channel, with its pipelines by the device's own name for the channel.
+
+    Raises
+    ------
+    DeviceError
+        When two channels would have the same name.
+    """
+    planned: list[tuple[ChannelAbout, list[tuple[str, ChannelPipeline]]]] = []
+    for channel in device.channels:
+        name = check_name(entry.prefix + channel.name, "channel")
+        if name in taken:
+            msg = f"channel {name} of {entry.name} has the name of another device's: give one of them a prefix"
+            raise DeviceError(msg)
+        bands = _bands(config, entry, channel)
+        frame_s = max(1.0 / config.frames_per_s, 1.0 / channel.rate_hz)
+        about = ChannelAbout(
+            name=name,
+            device=entry.name,
+            kind=entry.kind,
+            unit=channel.unit,
+            quantity=channel.quantity,
+            rate_hz=channel.rate_hz,
+            floor=channel.floor,
+            origin=device.origin,
+            bands=tuple(band.name for band in bands),
+            interval_s=frame_s,
+        )
+        fed: list[tuple[str, ChannelPipeline]] = []
+        for band in bands:
+            identity = ChannelId(band.name, name)
+            if identity not in pipelines:
+                pipelines[identity] = ChannelPipeline(
+                    identity,
+                    band,
+                    channel=channel,
+                    origin=device.origin,
+                    boot=boot,
+                    clock=clock,
+                    p_false=config.kairos.p_false,
+                    frame_s=frame_s,
+                )
+            fed.append((channel.name, pipelines[identity]))
+        planned.append((about, fed))
+    return planned
+
+
+def describe(
+    config: NodeConfig,
+    *,
+    channels: Sequence[ChannelAbout],
+    statuses: Mapping[str, Status],
+    roles: Mapping[str, str],
+    config_sha256: str,
+    boot: int,
+    pid: int,
+) -> About:
+    """Put ``about`` together.
+
+    The reporting interval is that of the most frequent stream that works; a node without one still sends health.
+    """
+    working = [
+        channel.interval_s
+        for channel in channels
+        if channel.bands and channel.device in statuses and statuses[channel.device].available
+    ]
+    return About(
+        protocol=PROTOCOL,
+        node=config.node,
+        hardware=config.hardware,
+        tau_s=HARDWARE_CLASSES[config.hardware],
+        capability=config.capability,
+        interval_s=min([*working, config.health_s]),
+        bands={
+            band.name: BandAbout(
+                frequency_hz=band.frequency_hz,
+                tau_s=band.tau_s,
+                lag_s=band.lag_s,
+                coherence_tau_s=band.coherence_tau_s,
+            )
+            for band in config.band_plan()
+            if any(band.name in channel.bands for channel in channels)
+        },
+        channels=tuple(channels),
+        devices=tuple(
+            DeviceAbout(
+                name=entry.name,
+                kind=entry.kind,
+                available=entry.name in statuses and statuses[entry.name].available,
+                reason=statuses[entry.name].reason if entry.name in statuses else "not opened yet",
+            )
+            for entry in config.inputs
+        ),
+        outputs=tuple(
+            OutputAbout(
+                name=entry.name, kind=entry.kind, role=cast("Literal['display', 'speaker', 'motor']", roles[entry.name])
+            )
+            for entry in config.outputs
+        ),
+        software=f"becomingone {__version__}",
+        config_sha256=config_sha256,
+        boot=boot,
+        pid=pid,
+    )

@@ -1,0 +1,112 @@
+"""An output obeys fresh commands of the hub and is at rest otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from becomingone.broker.link import Message
+from becomingone.devices.contract import Output
+from becomingone.errors import FrameError
+from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler, Timer
+from becomingone.wire.announce import OutputState
+from becomingone.wire.command import Freshness, decode_command
+
+_LOG = logging.getLogger(__name__)
+_REPORT_NS = NANOSECONDS
+"""The state is published at most once a second while only the values change."""
+
+
+class OutputRunner:
+    """One output.
+
+    Parameters
+    ----------
+    name : str
+        The device's name.
+    device : Output
+        What does it; put to rest at once.
+    stale_s : float
+        Seconds without a fresh command after which the device goes to rest, on this node's own monotonic clock.
+    clock : MeshClock
+        Decides whether a command has expired.
+    scheduler : Scheduler
+        Gives the turns.
+    report : callable
+        Publishes the output's state.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: Output,
+        *,
+        stale_s: float,
+        clock: MeshClock,
+        scheduler: Scheduler,
+        report: Callable[[str, OutputState], None],
+    ) -> None:
+        self.name = name
+        self.refused: Counter[str] = Counter()
+        self.state = OutputState(doing="rest", why="started", values={})
+        self._device = device
+        self._stale_ns = int(stale_s * NANOSECONDS)
+        self._clock = clock
+        self._scheduler = scheduler
+        self._report = report
+        self._freshness = Freshness()
+        self._fresh_until = 0
+        self._watch: Timer | None = None
+        self._reported_ns = -_REPORT_NS
+        device.rest()
+
+    @property
+    def role(self) -> str:
+        """What the hub drives it as."""
+        return self._device.role
+
+    def command(self, message: Message) -> None:
+        """Obey a command, or refuse and count it."""
+        try:
+            command = decode_command(message.payload, self.role)
+            self._freshness.check(command, self._clock.now_us())
+        except FrameError as error:
+            self.refused[error.reason] += 1
+            _LOG.debug("%s: command refused: %s", self.name, error)
+            return
+        self._fresh_until = self._clock.monotonic_ns() + self._stale_ns
+        if self._watch is None:
+            self._watch = self._scheduler.call_at(self._fresh_until, self._check)
+        try:
+            self._device.apply(command.values)
+        except Exception as error:  # noqa: BLE001 - a failing device must not stop the others, and must be seen
+            self.refused["device"] += 1
+            _LOG.warning("%s: %s", self.name, error)
+            self.rest(f"the device failed: {error}")
+            return
+        self._tell(OutputState(doing="command", why="the hub's command", values=dict(command.values)))
+
+    def rest(self, why: str) -> None:
+        """Go to the safe state and say why."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        self._device.rest()
+        self._tell(OutputState(doing="rest", why=why, values={}))
+
+    def _check(self) -> None:
+        """Rest when commands have stopped; the deadline moves with each command, the timer follows lazily."""
+        self._watch = None
+        if self._clock.monotonic_ns() >= self._fresh_until:
+            self.rest("no fresh command")
+        else:
+            self._watch = self._scheduler.call_at(self._fresh_until, self._check)
+
+    def _tell(self, state: OutputState) -> None:
+        changed = (state.doing, state.why) != (self.state.doing, self.state.why)
+        self.state = state
+        now = self._clock.monotonic_ns()
+        if changed or now - self._reported_ns >= _REPORT_NS:
+            self._reported_ns = now
+            self._report(self.name, state)

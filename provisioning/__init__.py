@@ -1,0 +1,1 @@
+"""Identities, SD-card images and inventories: still empty; its issue fills it."""

@@ -1,0 +1,260 @@
+"""``becomingone up``: a whole mesh on one machine, each part as it would run on its own.
+
+The hub and every node are processes of their own, started with configurations of their own, that meet at the broker
+and nowhere else; this process starts them, keeps them running, and watches the mesh as any MQTT client would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from becomingone.broker.backoff import Backoff
+from becomingone.broker.embedded import EmbeddedBroker, free_port, port_is_free
+from becomingone.broker.paho import PahoLink
+from becomingone.broker.settings import BrokerSettings
+from becomingone.cli import process
+from becomingone.cli.children import Child
+from becomingone.cli.scenario import Scenario, load_scenario, plain
+from becomingone.cli.view import LiveView, PlainView, banner, make_view, origins, status_line
+from becomingone.cli.watching import MeshWatch, Snapshot
+from becomingone.errors import ConfigError, LinkError
+from becomingone.scheduling import LoopScheduler
+from becomingone.wire.topics import Topics
+
+HOST = "127.0.0.1"
+NODES_STOP_S = 0.8
+"""Seconds that the nodes have to say goodbye; the hub has `HUB_STOP_S` after them, all within the promised 2 s."""
+HUB_STOP_S = 0.6
+CONNECT_S = 5.0
+"""Seconds within which a broker that was named must answer."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the mesh, show it, stop it."""
+    scenario = load_scenario(arguments.scenario, overrides=arguments.overrides, environ=os.environ)
+    state_dir = _state_dir(arguments.state, os.environ)
+    return asyncio.run(_Up(arguments, scenario, state_dir).run())
+
+
+class _Up:
+    def __init__(self, arguments: argparse.Namespace, scenario: Scenario, state_dir: Path) -> None:
+        self._arguments = arguments
+        self._scenario = scenario
+        self._state_dir = state_dir
+        self._view: PlainView | LiveView = make_view(json_wanted=arguments.json)
+        self._topics = Topics(scenario.root, scenario.cell)
+        self._note = ""
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        stop = loop.create_task(process.stop_signal(loop))
+        try:
+            async with self._broker() as settings:
+                children = self._children(settings)
+                watch = self._watch(settings)
+                await self._reach(watch, settings)
+                running = [loop.create_task(child.run()) for child in children]
+                self._show_banner(settings)
+                ended = await self._until_the_end(watch, running, stop)
+                figures = watch.snapshot
+                await self._stop(children, watch)
+                for task in running:
+                    await task  # a part that could not be kept running says so here
+                if self._arguments.json:
+                    print(json.dumps(_report(figures, watch.snapshot, ended)), flush=True)
+        finally:
+            stop.cancel()
+            self._view.close()
+        return 0
+
+    @contextlib.asynccontextmanager
+    async def _broker(self) -> AsyncGenerator[BrokerSettings, None]:
+        if self._arguments.broker is not None:
+            yield _broker_settings(self._arguments.broker)
+            return
+        port = self._arguments.port
+        if not port_is_free(HOST, port):
+            taken, port = port, free_port(HOST)
+            self._note = f"  (port {taken} is in use, so another free one was taken)"
+        broker = EmbeddedBroker(HOST, port)
+        await broker.start()
+        try:
+            yield _broker_settings(f"mqtt://{HOST}:{broker.port}")
+        finally:
+            await broker.stop()
+
+    def _children(self, settings: BrokerSettings) -> list[Child]:
+        """Write every part's configuration and make its process: the hub first, then the nodes in their order."""
+        folder = self._state_dir
+        parts: list[tuple[str, list[str], dict[str, object]]] = [
+            ("hub", ["hub", "run"], plain(self._scenario.hub_config(settings, folder)))
+        ]
+        parts += [
+            (config.node, ["node", "run"], plain(config)) for config in self._scenario.node_configs(settings, folder)
+        ]
+        children: list[Child] = []
+        for name, words, content in parts:
+            path = folder / f"{name}.yaml"
+            path.touch(mode=0o600)
+            path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+            log = folder / f"{name}.log"
+            log.write_bytes(b"")
+            backoff = Backoff(random.Random(), base_s=0.5, cap_s=5.0)  # noqa: S311 - paces restarts
+            arguments = [*words, str(path), *(["--debug"] if self._arguments.debug else [])]
+            children.append(Child(name, arguments, log=log, backoff=backoff, on_death=self._view.line))
+        return children
+
+    def _watch(self, settings: BrokerSettings) -> MeshWatch:
+        link = PahoLink(
+            f"{self._scenario.cell}-up-{os.getpid()}",
+            None,
+            settings=settings,
+            scheduler=LoopScheduler(asyncio.get_running_loop()),
+            backoff=Backoff(random.Random()),  # noqa: S311 - paces reconnections
+        )
+        return MeshWatch(self._topics, link, self._tell_event)
+
+    async def _reach(self, watch: MeshWatch, settings: BrokerSettings) -> None:
+        """Connect.
+
+        Raises
+        ------
+        LinkError
+            When the broker does not answer.
+        """
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+        def settle(reason: str | None) -> None:
+            if not outcome.done():
+                outcome.set_result(reason)
+
+        watch.link.on_up(lambda: settle(None))
+        watch.link.on_down(settle)
+        watch.start()
+        try:
+            reason = await asyncio.wait_for(outcome, CONNECT_S)
+        except TimeoutError:
+            reason = f"no answer within {CONNECT_S:g} s"
+        if reason is not None:
+            watch.link.close()
+            raise LinkError(f"the broker {settings.url} cannot be reached: {reason}")
+
+    def _show_banner(self, settings: BrokerSettings) -> None:
+        for line in banner(
+            title=self._scenario.title,
+            url=settings.url,
+            note=self._note,
+            base=self._topics.base,
+            nodes=self._scenario.node_configs(settings, self._state_dir),
+            logs=f"{self._state_dir}/<node>.log",
+            host=settings.host,
+            port=settings.port,
+        ):
+            self._view.line(line)
+
+    def _tell_event(self, event: Snapshot) -> None:
+        about = event.get("node") or f"{event.get('band')}: coherence {event.get('coherence')}, p {event.get('p')}"
+        self._view.line(f"{event['kind']}: {about}")
+
+    async def _until_the_end(
+        self, watch: MeshWatch, running: list[asyncio.Task[None]], stop: asyncio.Task[None]
+    ) -> float:
+        """Show the state until a signal, the end of the duration, or a part that cannot be kept running."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        end = began + (self._arguments.duration or float("inf"))
+        while not stop.done() and not any(task.done() for task in running) and loop.time() < end:
+            self._view.state(status_line(watch.snapshot, watch.outputs), loop.time())
+            await asyncio.wait(
+                [stop, *running], timeout=min(0.5, end - loop.time()), return_when=asyncio.FIRST_COMPLETED
+            )
+        return loop.time() - began
+
+    async def _stop(self, children: list[Child], watch: MeshWatch) -> None:
+        """Stop the nodes, then the hub, which hears their goodbyes, then our own link, which hears the hub's."""
+        hub, *nodes = children
+        await asyncio.gather(*(node.stop(NODES_STOP_S) for node in nodes))
+        await hub.stop(HUB_STOP_S)
+        closed = asyncio.Event()
+        watch.link.close(closed.set)
+        await closed.wait()
+
+
+def _broker_settings(url: str) -> BrokerSettings:
+    try:
+        return BrokerSettings(url=url)
+    except ValueError as error:
+        msg = f"--broker {url}: must be mqtt://host or mqtt://host:port"
+        raise ConfigError(msg) from error
+
+
+def _state_dir(wanted: Path | None, environ: Mapping[str, str]) -> Path:
+    """Make the folder of the run's files, by the XDG base directory specification where none was asked for."""
+    folder = wanted
+    if folder is None:
+        base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        folder = Path(base) / "becomingone"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror or error}; choose another folder with --state DIR"
+        raise ConfigError(msg) from error
+    return folder.resolve()
+
+
+def _process_start_us() -> int:
+    """When this process began, µs since the Unix epoch, as the kernel tells it (proc(5), stat and uptime)."""
+    now_us = time.time_ns() // 1_000
+    if not sys.platform.startswith("linux"):
+        return now_us
+    ticks = int(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
+    uptime_s = float(Path("/proc/uptime").read_text("ascii").split()[0])
+    return now_us - int(max(0.0, uptime_s - ticks / os.sysconf("SC_CLK_TCK")) * 1e6)
+
+
+def _report(figures: Snapshot | None, last: Snapshot | None, duration_s: float) -> dict[str, Any]:
+    """Put the final JSON object together: the mesh's figures while it ran, its counters after everybody's goodbye."""
+    figures = figures or {"nodes": {}, "bands": {}}
+    last = last or {"nodes": {}}
+    counts = origins(figures)
+    start_us = _process_start_us()
+
+    def since_start(moment_us: int | None) -> float | None:
+        return None if moment_us is None else round((moment_us - start_us) / 1e6, 3)
+
+    dropped = {
+        "never arrived": last.get("missing", 0),
+        "never sent": sum(node["dropped"] for node in last["nodes"].values()),
+        **last.get("refused", {}),
+    }
+    return {
+        "nodes": len(figures["nodes"]),
+        "frames": last.get("frames", 0),
+        "dropped": sum(dropped.values()),
+        "dropped_reasons": {reason: count for reason, count in dropped.items() if count},
+        "coherence": figures.get("coherence"),
+        "order": figures.get("order"),
+        "locking": figures.get("locking"),
+        "first_coherence_s": since_start(last.get("first_coherence_us")),
+        "first_significant_s": since_start(last.get("first_significant_us")),
+        "real_inputs": counts["live"],
+        "replayed_inputs": counts["replayed"],
+        "simulated_inputs": counts["simulated"],
+        "duration_s": round(duration_s, 3),
+        "bands": figures["bands"],
+    }

@@ -1,0 +1,1 @@
+"""Configuration: YAML for people, pydantic inside, read once at the edge."""

@@ -1,0 +1,1 @@
+"""Real recordings, each in its own folder with its licence."""

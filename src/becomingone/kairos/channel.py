@@ -1,0 +1,198 @@
+"""One channel in one band: from samples to phase, coherence, frequency and temporal resonance.
+
+The stages are files of their own (condition, demodulate, response, frequency, coherence, resonance), run in order by
+chain; this one is what a caller sees. The result is the same to rounding for any split of the stream.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from becomingone.errors import KernelError
+from becomingone.kairos.chain import WARM_UP_PERIODS, Chain
+from becomingone.kairos.coherence import SIGMA_UNIFORM, circular_sigma, p_noise, unbiased
+from becomingone.kairos.phase_block import PhaseBlock
+from becomingone.kairos.timing import Samples, Timing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from becomingone.kairos.bands import Band
+
+__all__ = ["WARM_UP_PERIODS", "ChannelKernel", "PhaseBlock"]
+
+LARGEST: Final = 1e100
+"""A sample beyond this is treated as missing, like NaN: its square would overflow the running power."""
+
+
+class ChannelKernel:
+    """Streaming phase and coherence of one channel in one band; memory is constant in the length of the run.
+
+    Parameters
+    ----------
+    band : Band
+        Frequency, filter time constant, lag and coherence window.
+    floor : float
+        Amplitude in the sensor's unit, ≥ 0, below which there is no phase; applied before any scaling, because
+        scaling a silent sensor to unit power would amplify its noise into an invented phase.
+    real : bool
+        Whether samples are real (their spectrum then has an image at −ω, which is removed) or complex.
+    p_false : float
+        Probability of a false alarm, 0 < p < 1, for which ``decidable`` is reported.
+
+    Raises
+    ------
+    KernelError
+        When ``floor`` is negative or not finite, or ``p_false`` is outside 0..1.
+    """
+
+    def __init__(self, band: Band, *, floor: float, real: bool = True, p_false: float = 0.01) -> None:
+        if not (math.isfinite(floor) and floor >= 0.0):
+            raise KernelError(f"floor is {floor!r}; it must be finite and at least 0, in the sensor's unit")
+        if not 0.0 < p_false < 1.0:
+            raise KernelError(f"p_false is {p_false!r}; it must be above 0 and below 1")
+        self.band = band
+        self.floor = floor
+        self.real = real
+        self.p_false = p_false
+        self._skipped = False
+        self._chain = Chain(band, floor, real=real)
+
+    def clear(self) -> None:
+        """Forget everything that was measured."""
+        self._skipped = False
+        self._chain = Chain(self.band, self.floor, real=self.real)
+
+    @property
+    def power(self) -> float:
+        """Leaky mean of the input's squared deviation from its slow mean, in sensor units squared."""
+        return self._chain.conditioner.power
+
+    def block(self, x: Samples, spacing_s: float, *, gap: bool = False) -> PhaseBlock:
+        """Take uniform samples that follow directly on the previous one.
+
+        Parameters
+        ----------
+        x : ndarray of float or complex, shape (n,), n ≥ 1
+            Samples in the sensor's unit. The first lies ``spacing_s`` after the previous sample (or after the end of
+            the latest ``skip``). NaN, infinities and values beyond 1e100 are missing samples.
+        spacing_s : float
+            Spacing in seconds, > 0.
+        gap : bool
+            Flag the result as having a gap. Tell how long it was with ``skip`` before.
+
+        Raises
+        ------
+        KernelError
+            When the block is empty or not one-dimensional, complex in a real channel, or the spacing is not above 0.
+        """
+        samples = self._checked(x)
+        chain = self._chain
+        timing = chain.timing_for(spacing_s)
+        chain.enter_block(spacing_s)
+        n = samples.shape[0]
+        phasors = np.zeros(n, dtype=np.complex128)
+        usable = np.abs(samples) <= LARGEST  # false for NaN and infinities
+        missing = not bool(usable.all())
+        if not missing:
+            chain.run(samples, timing, phasors)
+        else:
+            # Stretches of present and of missing samples, in turn.
+            edges = [0, *(np.flatnonzero(usable[1:] != usable[:-1]) + 1).tolist(), n]
+            for start, stop in itertools.pairwise(edges):
+                if usable[start]:
+                    chain.run(samples[start:stop], timing, phasors[start:stop])
+                else:
+                    chain.wait((stop - start) * spacing_s)
+        return self._report(phasors, timing, gap=gap or missing)
+
+    def step(self, x: complex, dt_s: float) -> PhaseBlock:
+        """Take one sample of an irregular stream.
+
+        Parameters
+        ----------
+        x : float or complex
+            The sample; not finite, or beyond 1e100, counts as missing.
+        dt_s : float
+            Seconds since the previous sample (or since the end of the latest ``skip``), > 0.
+
+        Raises
+        ------
+        KernelError
+            When ``dt_s`` is not finite and above 0, or ``x`` is complex in a real channel.
+
+        Notes
+        -----
+        Phase, coherence and frequency use the time each sample stands for. The lagged figures (resonance, ρ) put the
+        samples into slots of the first spacing seen; where slots stay empty they rest on fewer pairs.
+        """
+        if isinstance(x, complex) and self.real:
+            raise KernelError("a complex sample in a channel that was declared real")
+        timing = self._chain.timing_for(dt_s)
+        phasors = np.zeros(1, dtype=np.complex128)
+        missing = not abs(x) <= LARGEST
+        if missing:
+            self._chain.wait(dt_s)
+        else:
+            phasors[0] = self._chain.irregular(x, timing)
+        return self._report(phasors, timing, gap=missing)
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass without samples.
+
+        Every mean keeps its value and loses weight, the filter's phase goes on at ω₀ and the coherence's reference at
+        ω̂; the lag's ring is filled with "undefined". After more than one lag the channel warms up anew.
+
+        Parameters
+        ----------
+        seconds : float
+            Duration, ≥ 0 and finite.
+
+        Raises
+        ------
+        KernelError
+            When it is negative or not finite.
+        """
+        if not (math.isfinite(seconds) and seconds >= 0.0):
+            raise KernelError(f"skip of {seconds!r} s; it must be finite and at least 0")
+        if seconds > 0.0:
+            self._chain.wait(seconds)
+            self._skipped = True
+
+    def _checked(self, x: Samples) -> Samples:
+        if x.ndim != 1 or x.shape[0] == 0:
+            raise KernelError(f"a block of shape {x.shape}; it must be one-dimensional and hold at least one sample")
+        if np.iscomplexobj(x) and self.real:
+            raise KernelError("complex samples in a channel that was declared real")
+        if self.real:
+            return np.asarray(x, dtype=np.float64)
+        return np.asarray(x, dtype=np.complex128)
+
+    def _report(self, phasors: NDArray[np.complex128], timing: Timing, *, gap: bool) -> PhaseBlock:
+        """Put together what holds at the last sample."""
+        gap = gap or self._skipped
+        self._skipped = False
+        chain = self._chain
+        valid = bool(phasors[-1] != 0.0)
+        raw = chain.coherence.raw if valid else 0.0
+        n_eff = chain.coherence.n_eff(timing.alpha_window) if valid else 1.0
+        sigma = circular_sigma(raw) if valid else SIGMA_UNIFORM
+        return PhaseBlock(
+            phasors=phasors,
+            coherence=unbiased(raw, n_eff) if valid else 0.0,
+            n_eff=n_eff,
+            p=p_noise(raw, n_eff) if valid else 1.0,
+            omega=chain.omega,
+            # A phase noise σ that is correlated over the window cannot be told from a slope of σ√2 per window.
+            omega_sigma=math.sqrt(2.0) * sigma / self.band.coherence_tau_s,
+            phase_sigma=sigma,
+            resonance=chain.resonance.value if valid else None,
+            amplitude=chain.amplitude,
+            valid=valid,
+            decidable=valid and n_eff >= -math.log(self.p_false),
+            gap=gap,
+        )

@@ -1,0 +1,1 @@
+"""What ``becomingone up --scenario NAME`` starts: one YAML file a scenario."""

@@ -1,0 +1,156 @@
+"""What a node announces as retained text or JSON: its state, what it is, how it is.
+
+The models ignore fields that they do not know, so that an older hub reads a newer node.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from becomingone.errors import FrameError
+from becomingone.wire.cbor import MAX_PAYLOAD
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A level of a topic, as a pydantic field."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=512)]
+
+
+class State(enum.StrEnum):
+    """How a node or hub is; the words of Homie 5."""
+
+    INIT = "init"
+    READY = "ready"
+    SLEEPING = "sleeping"
+    DISCONNECTED = "disconnected"
+    LOST = "lost"
+
+
+class _Announcement(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class BandAbout(_Announcement):
+    """A band that the node demodulates in: see `becomingone.kairos.bands.Band`."""
+
+    frequency_hz: Positive
+    tau_s: Positive
+    lag_s: Positive
+    coherence_tau_s: Positive
+
+
+class ChannelAbout(_Announcement):
+    """A channel that the node has, whether its device works just now or not."""
+
+    name: Name
+    device: Name
+    kind: Text
+    unit: Text
+    quantity: Text
+    rate_hz: Positive
+    floor: NotNegative
+    origin: Literal["live", "replayed", "simulated"]
+    bands: tuple[Name, ...]
+    interval_s: Positive
+    """Seconds between the channel's frames in each band."""
+
+
+class DeviceAbout(_Announcement):
+    """A configured device and whether it works."""
+
+    name: Name
+    kind: Text
+    available: bool
+    reason: Text = ""
+
+
+class OutputAbout(_Announcement):
+    """An output that the hub may drive."""
+
+    name: Name
+    kind: Text
+    role: Literal["display", "speaker", "motor"]
+
+
+class About(_Announcement):
+    """A node's self-description, topic ``node/<node>/about``."""
+
+    protocol: Annotated[int, Field(ge=1)]
+    node: Name
+    hardware: Text
+    tau_s: tuple[Positive, Positive]
+    capability: NotNegative
+    interval_s: Positive
+    """The longest silence, in seconds, that is normal for this node."""
+    bands: dict[Name, BandAbout]
+    channels: Annotated[tuple[ChannelAbout, ...], Field(max_length=4096)]
+    devices: tuple[DeviceAbout, ...]
+    outputs: tuple[OutputAbout, ...]
+    software: Text
+    config_sha256: Text
+    boot: Annotated[int, Field(ge=0, lt=1 << 32)]
+    pid: Annotated[int, Field(ge=0)]
+
+
+class Health(_Announcement):
+    """A node's vital figures, topic ``node/<node>/health``."""
+
+    uptime_s: NotNegative
+    frames: Annotated[int, Field(ge=0)]
+    """Phase frames handed to the broker since the start."""
+    dropped: Annotated[int, Field(ge=0)]
+    """Phase frames that were made and could not be handed over."""
+    dropped_reasons: dict[str, Annotated[int, Field(ge=0)]]
+    rss_bytes: Annotated[int, Field(ge=0)] | None
+    cpu_s: NotNegative
+    clock_sigma_s: NotNegative
+    refused_commands: dict[str, Annotated[int, Field(ge=0)]]
+
+
+class OutputState(_Announcement):
+    """What an output does and why, topic ``node/<node>/output/<device>/state``."""
+
+    doing: Literal["rest", "command"]
+    why: Text
+    values: dict[str, Finite]
+
+
+M = TypeVar("M", bound=_Announcement)
+
+
+def parse_announcement(model: type[M], payload: bytes) -> M:
+    """Read one of this module's models from JSON.
+
+    Raises
+    ------
+    FrameError
+        When it is too long, no JSON, or a field is missing or wrong.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the payload"
+        raise FrameError("announcement", f"{where}: {first['msg']}") from error
+
+
+def parse_state(payload: bytes) -> State:
+    """Read a state.
+
+    Raises
+    ------
+    FrameError
+        When it is none of the five words.
+    """
+    try:
+        return State(payload.decode("ascii"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise FrameError("state", f"the state must be one of {', '.join(State)}") from error

@@ -1,0 +1,126 @@
+"""Deterministic CBOR out (RFC 8949, 4.2), hostile bytes in.
+
+`decode` walks the bytes before any library sees them and refuses everything that our protocol has no use for, so
+that what is refused does not depend on the library's version: cbor2 5 decodes decimal fractions and bignums whose
+conversion takes seconds, and accepts duplicate keys and indefinite lengths.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import cbor2
+
+from becomingone.errors import FrameError
+
+MAX_PAYLOAD: Final = 1 << 20
+"""Bytes of the longest payload that is looked at."""
+
+MAX_DEPTH: Final = 8
+"""Levels of nesting, the outermost map included."""
+
+MAX_PAIRS: Final = 256
+"""Entries of one map or array; our own have under twenty."""
+
+FLOAT32_ARRAY: Final = 85
+"""The tag of a little-endian float32 typed array (RFC 8746, 2.1), the only tag that we use."""
+
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_ARGUMENT: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}
+_SIMPLE_VALUES: Final = (20, 21, 22)  # false, true, null
+_FLOAT_WIDTH: Final = {25: 2, 26: 4, 27: 8}
+
+
+def encode(value: dict[int, Any]) -> bytes:
+    """Encode a map in the deterministic form: shortest numbers, definite lengths, sorted keys."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode(payload: bytes) -> dict[int, Any]:
+    """Decode one map with unsigned keys.
+
+    Raises
+    ------
+    FrameError
+        For anything else, with the reason under which it is counted.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
+    if not payload or payload[0] >> 5 != _MAP:
+        raise FrameError("type", "the payload must be one CBOR map")
+    end = _check_item(payload, 0, 1)
+    if end != len(payload):
+        raise FrameError("trailing", f"{len(payload) - end} bytes after the map")
+    try:
+        value = cbor2.loads(payload)
+    except (cbor2.CBORDecodeError, ValueError) as error:  # a text that is not UTF-8
+        raise FrameError("malformed", str(error)) from error
+    if not isinstance(value, dict) or not all(type(key) is int and key >= 0 for key in value):
+        raise FrameError("type", "the keys of the map must be unsigned integers")
+    return value
+
+
+def _head(payload: bytes, at: int) -> tuple[int, int, int, int]:
+    """Read an item's head: (major type, additional information, argument, where the content begins)."""
+    try:
+        first = payload[at]
+        major, info = first >> 5, first & 0x1F
+        if info < 24:
+            return major, info, info, at + 1
+        if info == 31:
+            raise FrameError("indefinite", f"an indefinite length at byte {at}")
+        if info not in _ARGUMENT:
+            raise FrameError("malformed", f"reserved additional information {info} at byte {at}")
+        shape = _ARGUMENT[info]
+        (argument,) = struct.unpack_from(shape, payload, at + 1)
+        return major, info, argument, at + 1 + struct.calcsize(shape)
+    except (IndexError, struct.error) as error:
+        raise FrameError("truncated", f"the payload ends inside the item at byte {at}") from error
+
+
+def _check_item(payload: bytes, at: int, depth: int) -> int:
+    """Walk over one item and give the place after it."""
+    if depth > MAX_DEPTH:
+        raise FrameError("depth", f"nested deeper than {MAX_DEPTH} levels")
+    major, info, argument, content = _head(payload, at)
+    if major in (_UNSIGNED, _NEGATIVE):
+        return content
+    if major in (_BYTES, _TEXT):
+        if content + argument > len(payload):
+            raise FrameError("truncated", f"the payload ends inside the string at byte {at}")
+        return content + argument
+    if major == _SIMPLE:
+        if info in _SIMPLE_VALUES or info in _FLOAT_WIDTH:
+            return content
+        raise FrameError("type", f"simple value {argument} at byte {at} has no meaning here")
+    if major == _TAG:
+        if argument != FLOAT32_ARRAY or content >= len(payload) or payload[content] >> 5 != _BYTES:
+            raise FrameError("tag", f"tag {argument} at byte {at}: only a float32 typed array (85) is taken")
+        return _check_item(payload, content, depth + 1)
+    if argument > MAX_PAIRS:
+        raise FrameError("too_long", f"{argument} entries at byte {at}, at most {MAX_PAIRS} are taken")
+    return _check_map(payload, content, argument, depth) if major == _MAP else _check_array(
+        payload, content, argument, depth
+    )
+
+
+def _check_array(payload: bytes, at: int, count: int, depth: int) -> int:
+    for _ in range(count):
+        at = _check_item(payload, at, depth + 1)
+    return at
+
+
+def _check_map(payload: bytes, at: int, count: int, depth: int) -> int:
+    seen: set[tuple[int, int | bytes]] = set()
+    for _ in range(count):
+        major, _info, argument, content = _head(payload, at)
+        if major not in (_UNSIGNED, _TEXT):
+            raise FrameError("type", f"the map's key at byte {at} is neither an unsigned integer nor a text")
+        end = _check_item(payload, at, depth + 1)
+        key = (major, payload[content:end] if major == _TEXT else argument)
+        if key in seen:
+            raise FrameError("duplicate_key", f"the map's key at byte {at} stands there twice")
+        seen.add(key)
+        at = _check_item(payload, end, depth + 1)
+    return at

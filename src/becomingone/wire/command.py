@@ -1,0 +1,145 @@
+"""Output commands: what the hub tells an output to do, until when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from becomingone.errors import FrameError
+from becomingone.wire import cbor
+from becomingone.wire.fields import INT63, UINT32, integer, number, required, single
+from becomingone.wire.topics import NAME
+
+MAX_VALUES: Final = 32
+"""Named values in one command."""
+
+RANGES: Final[Mapping[str, Mapping[str, tuple[float, float]]]] = {
+    "display": {"hue": (0.0, 360.0), "brightness": (0.0, 1.0)},
+    "speaker": {"frequency": (20.0, 20_000.0), "volume": (0.0, 1.0)},
+    "motor": {"velocity": (-1.0, 1.0), "rotation": (-1.0, 1.0)},
+}
+"""The values that an output of each role takes: hue in degrees, frequency in Hz, the others plain ratios."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputCommand:
+    """One command to one output.
+
+    Parameters
+    ----------
+    boot : int
+        The hub's boot id, 32 bits.
+    id : int
+        Grows with each command of that boot; a node refuses one that is not newer than the last.
+    expires_us : int
+        Mesh time, µs since the Unix epoch, after which the command is void.
+    values : mapping of str to float
+        The output's named values; their names and ranges are those of its role in `RANGES`.
+    """
+
+    boot: int
+    id: int
+    expires_us: int
+    values: Mapping[str, float]
+
+
+def encode_command(command: OutputCommand) -> bytes:
+    """Encode a command; equal commands give equal bytes.
+
+    Raises
+    ------
+    FrameError
+        When a value is not finite.
+    """
+    values = {name: single(value, name) for name, value in command.values.items()}
+    return cbor.encode({1: command.boot, 2: command.id, 3: command.expires_us, 4: values})
+
+
+def decode_command(payload: bytes, role: str) -> OutputCommand:
+    """Decode and check a command for an output of a role.
+
+    Raises
+    ------
+    FrameError
+        With the reason under which the refusal is counted.
+    """
+    fields = cbor.decode(payload)
+    raw = required(fields, 4, "values")
+    if not isinstance(raw, dict) or not 1 <= len(raw) <= MAX_VALUES:
+        raise FrameError("type", f"values must be a map of 1 to {MAX_VALUES} names to numbers")
+    ranges = RANGES[role]
+    values: dict[str, float] = {}
+    for name, value in raw.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise FrameError("type", "the names of values match the topics' rule")
+        if name not in ranges:
+            raise FrameError("range", f"a {role} takes {', '.join(ranges)}, not {name}")
+        least, most = ranges[name]
+        values[name] = number(value, name, least=least, most=most)
+    return OutputCommand(
+        boot=integer(fields, 1, "boot", most=UINT32),
+        id=integer(fields, 2, "id"),
+        expires_us=integer(fields, 3, "expires_us", most=INT63),
+        values=values,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCommand:
+    """A command to a node as a whole; the verb stands in the topic.
+
+    Parameters
+    ----------
+    boot, id, expires_us : int
+        See `OutputCommand`.
+    """
+
+    boot: int
+    id: int
+    expires_us: int
+
+
+def encode_node_command(command: NodeCommand) -> bytes:
+    """Encode a command; equal commands give equal bytes."""
+    return cbor.encode({1: command.boot, 2: command.id, 3: command.expires_us})
+
+
+def decode_node_command(payload: bytes) -> NodeCommand:
+    """Decode and check a command.
+
+    Raises
+    ------
+    FrameError
+        With the reason under which the refusal is counted.
+    """
+    fields = cbor.decode(payload)
+    return NodeCommand(
+        boot=integer(fields, 1, "boot", most=UINT32),
+        id=integer(fields, 2, "id"),
+        expires_us=integer(fields, 3, "expires_us", most=INT63),
+    )
+
+
+class Freshness:
+    """Lets each command through once, in order, before it expires.
+
+    Parameters of `check` come from the command and the receiver's clock, so that it holds for every kind of command.
+    """
+
+    def __init__(self) -> None:
+        self._newest = (-1, -1)
+
+    def check(self, command: OutputCommand | NodeCommand, now_us: int) -> None:
+        """Take a command, or refuse it.
+
+        Raises
+        ------
+        FrameError
+            ``expired`` or ``replayed``.
+        """
+        if command.expires_us < now_us:
+            raise FrameError("expired", "the command's time has passed")
+        if (command.boot, command.id) <= self._newest:
+            raise FrameError("replayed", "a command as new as this one has been obeyed already")
+        self._newest = (command.boot, command.id)

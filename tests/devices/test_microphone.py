@@ -1,0 +1,110 @@
+"""A level is the root mean square of a stretch of sound, timed at its middle."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from becomingone.devices.microphone import Device, Options
+from becomingone.errors import DeviceUnavailableError
+
+from .fakes import FakeAudio, FakePorts, FakeStream
+
+FRAME_NS = 62_500  # 16 kHz
+BLOCK = 320
+
+
+def started(**options: object) -> tuple[Device, FakeStream]:
+    ports = FakePorts()
+    device = Device(Options(**options), ports)
+    return device, ports.fake_audio.streams[0]
+
+
+def sine(count: int, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * np.arange(count) / 16)
+
+
+def test_it_opens_the_named_input() -> None:
+    _, stream = started(device="usb", rate_hz=48_000, level_rate_hz=1_000)
+    assert (stream.device, stream.rate_hz, stream.block) == ("usb", 48_000, 48 * 20)
+
+
+def test_levels_and_their_times() -> None:
+    device, stream = started(latency_s=0.02)
+    assert device.read() == []
+    for k in range(3):
+        stream.put(1_000_000_000 + k * BLOCK * FRAME_NS + k * 1_000, sine(BLOCK))  # with a clock's jitter
+    (block,) = device.read()
+    np.testing.assert_allclose(block.samples, 0.5 / np.sqrt(2), rtol=1e-4)
+    assert len(block.samples) == 6
+    assert block.start_ns == 1_000_000_000 + 5_000_000 - 20_000_000  # the window's middle, less the latency
+    assert block.spacing_ns == 10_000_000
+    assert not block.gap
+    assert not block.saturated
+
+
+def test_blocks_of_any_length_give_the_same_levels() -> None:
+    sound = np.random.default_rng(1).uniform(-0.9, 0.9, 16_000)
+    device, stream = started()
+    found, starts, at = [], [], 0
+    for length in (7, 1, 159, 500, 333, 1000, 14_000):
+        stream.put(at * FRAME_NS, sound[at : at + length])
+        at += length
+        for block in device.read():
+            assert not block.gap
+            found += list(block.samples)
+            starts.append((block.start_ns - 5_000_000) / 10_000_000)
+    np.testing.assert_allclose(found, np.sqrt(np.mean(np.square(sound.reshape(-1, 160)), axis=1)), rtol=1e-5)
+    assert starts == [0, 1, 4, 6, 12]
+
+
+def test_lost_sound_is_a_gap() -> None:
+    device, stream = started()
+    stream.put(0, sine(BLOCK + 50))
+    stream.put((3 * BLOCK + 50) * FRAME_NS, sine(BLOCK))
+    before, after = device.read()
+    assert (len(before.samples), before.gap) == (2, False)
+    assert (len(after.samples), after.gap) == (2, True)
+    assert after.start_ns == (3 * BLOCK + 50) * FRAME_NS + 5_000_000
+    stream.put((4 * BLOCK + 50) * FRAME_NS, sine(BLOCK))
+    assert [block.gap for block in device.read()] == [False]
+
+
+def test_a_gap_is_not_forgotten_while_a_window_fills() -> None:
+    device, stream = started()
+    stream.put(0, sine(BLOCK))
+    device.read()
+    stream.put(9 * BLOCK * FRAME_NS, sine(100))
+    assert device.read() == []
+    stream.put((9 * BLOCK + 100) * FRAME_NS, sine(60))
+    assert [block.gap for block in device.read()] == [True]
+
+
+@pytest.mark.parametrize("peak", [1.0, -1.0])
+def test_clipped_sound_is_saturated(peak: float) -> None:
+    device, stream = started()
+    sound = sine(BLOCK)
+    sound[200] = peak
+    stream.put(0, sound)
+    assert device.read()[0].saturated
+
+
+def test_a_card_that_gives_nonsense_gives_missing_samples() -> None:
+    device, stream = started()
+    sound = sine(BLOCK)
+    sound[3] = np.nan
+    stream.put(0, sound)
+    assert list(np.isnan(device.read()[0].samples)) == [True, False]
+
+
+def test_no_microphone_and_the_end() -> None:
+    with pytest.raises(DeviceUnavailableError, match="no microphone"):
+        Device(Options(), FakePorts(audio=FakeAudio(missing=True)))
+    device, stream = started()
+    device.close()
+    assert stream.closed
+
+
+@pytest.mark.parametrize("wrong", [{"rate_hz": 44_100, "level_rate_hz": 1000}, {"rate_hz": 7999}, {"latency_s": -0.1}])
+def test_options_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Options(**wrong)
