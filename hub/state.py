@@ -79,9 +79,9 @@ class MeshState:
 
     @property
     def dominant(self) -> BandState | None:
-        """The valid band whose channels carry the most weight times coherence."""
+        """The valid band whose channels carry the most weight times coherence; of equals, the least likely noise."""
         valid = [band for band in self.bands if band.valid]
-        return max(valid, key=lambda band: (band.weight * band.coherence, band.weight), default=None)
+        return max(valid, key=lambda band: (band.weight * band.coherence, -band.p), default=None)
 
     def overall(self, figure: str) -> float | None:
         """Combine a figure (``coherence``, ``order``, ``locking``) over the bands, by their weights.

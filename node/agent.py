@@ -123,15 +123,27 @@ class NodeAgent:
 
     def stop(self, done: Callable[[], None]) -> None:
         """Put outputs to rest, publish what happened and ``disconnected``, say goodbye, call back."""
-        if self._health is not None:
-            self._health.cancel()
-        for sampler in self._samplers:
-            sampler.close()
+        self._stop_turns()
         for output in self._outputs.values():
             output.rest("the node stops")
         self._publish_health()
         self._set_state(State.DISCONNECTED)
         self._link.close(done)
+
+    def _stop_turns(self) -> None:
+        if self._health is not None:
+            self._health.cancel()
+        for sampler in self._samplers:
+            sampler.close()
+
+    def halt(self) -> None:
+        """Stop sampling at once, without a word: what remains of a power cut when the link is cut too."""
+        self._stop_turns()
+
+    @property
+    def client_id(self) -> str:
+        """The MQTT client identifier of the node's link."""
+        return self._link.client_id
 
     # -- devices ---------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ def test_thresholds():
 def test_amplitude_threshold_is_that_of_gaussian_noise():
     # The squared coherence of two independent complex Gaussian series of N samples exceeds I_c with probability p.
     rng = np.random.default_rng(5)
-    x, y = (rng.standard_normal((2, 20000, 8)) @ [1, 1j, 0, 0, 0, 0, 0, 0] for _ in range(2))
     x = rng.standard_normal((20000, 8)) + 1j * rng.standard_normal((20000, 8))
     y = rng.standard_normal((20000, 8)) + 1j * rng.standard_normal((20000, 8))
     squared = np.abs((x * y.conj()).sum(1)) ** 2 / ((np.abs(x) ** 2).sum(1) * (np.abs(y) ** 2).sum(1))
@@ -63,7 +62,6 @@ def test_falls_from_one(n):
 
 def test_table_meets_the_approximation():
     for r in np.linspace(0, 1, 101):
-        assert rayleigh_p(r, 24) == pytest.approx(rayleigh_p(r, 25), abs=0.012)  # one phase more
         assert rayleigh_p(r, 24.999999) == pytest.approx(rayleigh_p(r, 25), abs=1e-4)
 
 

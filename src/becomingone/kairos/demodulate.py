@@ -80,7 +80,7 @@ class Demodulator:
         self._z2 = z[-1].item()
         z -= mean * self._ones(n, timing)
         if not growing:
-            return z, np.full(n, 1.0)
+            return z, np.ones_like(second[0])
         self._w1 = float(first[2, -1])
         self._w2 = float(second[2, -1])
         return z, second[2]

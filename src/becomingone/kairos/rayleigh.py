@@ -52,7 +52,7 @@ def rayleigh_p(r: float, n: float) -> float:
         raise KernelError(f"rayleigh_p of n = {n!r}; it must be at least 1")
     if not -_ROUNDING <= r <= 1.0 + _ROUNDING:
         raise KernelError(f"rayleigh_p of r = {r!r}; it must be within 0..1")
-    r = min(1.0, max(0.0, r))
+    r = min(1.0, max(0.0, float(r)))
     low = math.floor(n + _ROUNDING)
     share = n - low
     below = _p_whole(r, low) if low <= LARGEST_TABLE else _p_zar(r, n)

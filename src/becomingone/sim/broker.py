@@ -62,10 +62,14 @@ class SimBroker:
         self._delay_us = delay_us
         self._up = True
         self._sessions: dict[str, _Session] = {}
+        self._links: dict[str, SimLink] = {}
 
     def link(self, client_id: str, will: Will | None) -> SimLink:
         """Make a link to this broker; see `LinkFactory`."""
-        return SimLink(client_id, will, self, self._scheduler, Backoff(random.Random(self._rng.random())))  # noqa: S311
+        backoff = Backoff(random.Random(self._rng.random()))  # noqa: S311 - replayable on purpose
+        link = SimLink(client_id, will, self, self._scheduler, backoff)
+        self._links[client_id] = link
+        return link
 
     def crash(self) -> None:
         """Die: every connection breaks without a will, and everything that was retained is gone."""
@@ -83,6 +87,11 @@ class SimBroker:
         session = self._sessions.get(client_id)
         if session is not None:
             self._end(session, publish_will=True)
+
+    def kill(self, client_id: str) -> None:
+        """Break a client's connection like `cut`, and let it never come back."""
+        self._links[client_id].abandon()
+        self.cut(client_id)
 
     def connect(self, link: SimLink) -> None:
         """Take a CONNECT; the link hears `accepted` or `refused` one round trip later."""
@@ -210,6 +219,12 @@ class SimLink(LinkBase):
         if self._session is session:
             self._session = None
             self._failed("the connection broke")
+
+    def abandon(self) -> None:
+        """Stop for ever, without a goodbye."""
+        self._closing = True
+        self.connected = False
+        self._session = None
 
     def arrived(self, message: Message) -> None:
         """Take a message from the broker."""

@@ -6,12 +6,31 @@ The models ignore fields that they do not know, so that an older hub reads a new
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from becomingone.errors import FrameError
 from becomingone.wire.cbor import MAX_PAYLOAD
+
+MAX_TEXT: Final = 512
+"""Characters of a text; what is longer is cut, so that no message of an error can cost an announcement."""
+
+MAX_ENTRIES: Final = 256
+"""Entries of an object whose keys are names or reasons."""
+
+
+def _cut(value: object) -> object:
+    return value.encode("utf-8", "replace").decode()[:MAX_TEXT] if isinstance(value, str) else value
+
+
+def _few(value: object) -> object:
+    """Refuse a long object before its entries are looked at: each wrong one would make an error of its own."""
+    if isinstance(value, dict) and len(cast("dict[object, object]", value)) > MAX_ENTRIES:
+        msg = f"at most {MAX_ENTRIES} entries are taken"
+        raise ValueError(msg)
+    return value
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """A level of a topic, as a pydantic field."""
@@ -19,7 +38,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(max_length=512)]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Text = Annotated[str, BeforeValidator(_cut)]
+Counts = Annotated[dict[str, Count], BeforeValidator(_few)]
 
 
 class State(enum.StrEnum):
@@ -56,7 +77,7 @@ class ChannelAbout(_Announcement):
     rate_hz: Positive
     floor: NotNegative
     origin: Literal["live", "replayed", "simulated"]
-    bands: tuple[Name, ...]
+    bands: Annotated[tuple[Name, ...], FailFast()]
     interval_s: Positive
     """Seconds between the channel's frames in each band."""
 
@@ -88,29 +109,29 @@ class About(_Announcement):
     capability: NotNegative
     interval_s: Positive
     """The longest silence, in seconds, that is normal for this node."""
-    bands: dict[Name, BandAbout]
-    channels: Annotated[tuple[ChannelAbout, ...], Field(max_length=4096)]
-    devices: tuple[DeviceAbout, ...]
-    outputs: tuple[OutputAbout, ...]
+    bands: Annotated[dict[Name, BandAbout], BeforeValidator(_few)]
+    channels: Annotated[tuple[ChannelAbout, ...], FailFast(), Field(max_length=4096)]
+    devices: Annotated[tuple[DeviceAbout, ...], FailFast()]
+    outputs: Annotated[tuple[OutputAbout, ...], FailFast()]
     software: Text
     config_sha256: Text
     boot: Annotated[int, Field(ge=0, lt=1 << 32)]
-    pid: Annotated[int, Field(ge=0)]
+    pid: Count
 
 
 class Health(_Announcement):
     """A node's vital figures, topic ``node/<node>/health``."""
 
     uptime_s: NotNegative
-    frames: Annotated[int, Field(ge=0)]
+    frames: Count
     """Phase frames handed to the broker since the start."""
-    dropped: Annotated[int, Field(ge=0)]
+    dropped: Count
     """Phase frames that were made and could not be handed over."""
-    dropped_reasons: dict[str, Annotated[int, Field(ge=0)]]
-    rss_bytes: Annotated[int, Field(ge=0)] | None
+    dropped_reasons: Counts
+    rss_bytes: Count | None
     cpu_s: NotNegative
     clock_sigma_s: NotNegative
-    refused_commands: dict[str, Annotated[int, Field(ge=0)]]
+    refused_commands: Counts
 
 
 class OutputState(_Announcement):
@@ -118,7 +139,7 @@ class OutputState(_Announcement):
 
     doing: Literal["rest", "command"]
     why: Text
-    values: dict[str, Finite]
+    values: Annotated[dict[str, Finite], BeforeValidator(_few)]
 
 
 M = TypeVar("M", bound=_Announcement)
@@ -135,7 +156,7 @@ def parse_announcement(model: type[M], payload: bytes) -> M:
     if len(payload) > MAX_PAYLOAD:
         raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
     try:
-        return model.model_validate_json(payload)
+        return model.model_validate_json(payload, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the payload"

@@ -8,7 +8,7 @@ conversion takes seconds, and accepts duplicate keys and indefinite lengths.
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import cbor2
 
@@ -21,7 +21,10 @@ MAX_DEPTH: Final = 8
 """Levels of nesting, the outermost map included."""
 
 MAX_PAIRS: Final = 256
-"""Entries of one map or array; our own have under twenty."""
+"""Entries of one map or array; our own have under forty."""
+
+MAX_ITEMS: Final = 1024
+"""Items of one payload, at all levels and keys included; our own have under a hundred."""
 
 FLOAT32_ARRAY: Final = 85
 """The tag of a little-endian float32 typed array (RFC 8746, 2.1), the only tag that we use."""
@@ -29,7 +32,7 @@ FLOAT32_ARRAY: Final = 85
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _ARGUMENT: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}
 _SIMPLE_VALUES: Final = (20, 21, 22)  # false, true, null
-_FLOAT_WIDTH: Final = {25: 2, 26: 4, 27: 8}
+_FLOATS: Final = (25, 26, 27)  # half, single, double
 
 
 def encode(value: dict[int, Any]) -> bytes:
@@ -49,16 +52,17 @@ def decode(payload: bytes) -> dict[int, Any]:
         raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
     if not payload or payload[0] >> 5 != _MAP:
         raise FrameError("type", "the payload must be one CBOR map")
-    end = _check_item(payload, 0, 1)
+    end = _Scan(payload).item(0, 1)
     if end != len(payload):
         raise FrameError("trailing", f"{len(payload) - end} bytes after the map")
     try:
-        value = cbor2.loads(payload)
+        value: object = cbor2.loads(payload)
     except (cbor2.CBORDecodeError, ValueError) as error:  # a text that is not UTF-8
         raise FrameError("malformed", str(error)) from error
-    if not isinstance(value, dict) or not all(type(key) is int and key >= 0 for key in value):
+    fields = cast("dict[int, Any]", value)
+    if not isinstance(value, dict) or not all(type(key) is int and key >= 0 for key in fields):
         raise FrameError("type", "the keys of the map must be unsigned integers")
-    return value
+    return fields
 
 
 def _head(payload: bytes, at: int) -> tuple[int, int, int, int]:
@@ -79,48 +83,60 @@ def _head(payload: bytes, at: int) -> tuple[int, int, int, int]:
         raise FrameError("truncated", f"the payload ends inside the item at byte {at}") from error
 
 
-def _check_item(payload: bytes, at: int, depth: int) -> int:
-    """Walk over one item and give the place after it."""
-    if depth > MAX_DEPTH:
-        raise FrameError("depth", f"nested deeper than {MAX_DEPTH} levels")
-    major, info, argument, content = _head(payload, at)
-    if major in (_UNSIGNED, _NEGATIVE):
-        return content
-    if major in (_BYTES, _TEXT):
-        if content + argument > len(payload):
-            raise FrameError("truncated", f"the payload ends inside the string at byte {at}")
-        return content + argument
-    if major == _SIMPLE:
-        if info in _SIMPLE_VALUES or info in _FLOAT_WIDTH:
+class _Scan:
+    """One walk over a payload; each method takes the place where something begins and gives the place after it."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._items = 0
+
+    def item(self, at: int, depth: int) -> int:
+        """Walk over one item of any kind."""
+        if depth > MAX_DEPTH:
+            raise FrameError("depth", f"nested deeper than {MAX_DEPTH} levels")
+        self._items += 1
+        if self._items > MAX_ITEMS:
+            raise FrameError("too_long", f"more than {MAX_ITEMS} items")
+        major, info, argument, content = _head(self._payload, at)
+        if major in (_UNSIGNED, _NEGATIVE):
             return content
-        raise FrameError("type", f"simple value {argument} at byte {at} has no meaning here")
-    if major == _TAG:
-        if argument != FLOAT32_ARRAY or content >= len(payload) or payload[content] >> 5 != _BYTES:
-            raise FrameError("tag", f"tag {argument} at byte {at}: only a float32 typed array (85) is taken")
-        return _check_item(payload, content, depth + 1)
-    if argument > MAX_PAIRS:
-        raise FrameError("too_long", f"{argument} entries at byte {at}, at most {MAX_PAIRS} are taken")
-    return _check_map(payload, content, argument, depth) if major == _MAP else _check_array(
-        payload, content, argument, depth
-    )
+        if major in (_BYTES, _TEXT):
+            if content + argument > len(self._payload):
+                raise FrameError("truncated", f"the payload ends inside the string at byte {at}")
+            return content + argument
+        if major == _SIMPLE:
+            if info in _SIMPLE_VALUES or info in _FLOATS:
+                return content
+            raise FrameError("type", f"simple value {argument} at byte {at} has no meaning here")
+        if major == _TAG:
+            return self._tagged(argument, at, content, depth)
+        if argument > MAX_PAIRS:
+            raise FrameError("too_long", f"{argument} entries at byte {at}, at most {MAX_PAIRS} are taken")
+        return self._map(content, argument, depth) if major == _MAP else self._array(content, argument, depth)
 
+    def _tagged(self, tag: int, at: int, content: int, depth: int) -> int:
+        if tag != FLOAT32_ARRAY:
+            raise FrameError("tag", f"tag {tag} at byte {at}: only a float32 typed array (85) is taken")
+        major, *_ = _head(self._payload, content)
+        if major != _BYTES:
+            raise FrameError("tag", f"tag {tag} at byte {at} does not hold a byte string")
+        return self.item(content, depth + 1)
 
-def _check_array(payload: bytes, at: int, count: int, depth: int) -> int:
-    for _ in range(count):
-        at = _check_item(payload, at, depth + 1)
-    return at
+    def _array(self, at: int, count: int, depth: int) -> int:
+        for _ in range(count):
+            at = self.item(at, depth + 1)
+        return at
 
-
-def _check_map(payload: bytes, at: int, count: int, depth: int) -> int:
-    seen: set[tuple[int, int | bytes]] = set()
-    for _ in range(count):
-        major, _info, argument, content = _head(payload, at)
-        if major not in (_UNSIGNED, _TEXT):
-            raise FrameError("type", f"the map's key at byte {at} is neither an unsigned integer nor a text")
-        end = _check_item(payload, at, depth + 1)
-        key = (major, payload[content:end] if major == _TEXT else argument)
-        if key in seen:
-            raise FrameError("duplicate_key", f"the map's key at byte {at} stands there twice")
-        seen.add(key)
-        at = _check_item(payload, end, depth + 1)
-    return at
+    def _map(self, at: int, count: int, depth: int) -> int:
+        seen: set[tuple[int, int | bytes]] = set()
+        for _ in range(count):
+            major, _info, argument, content = _head(self._payload, at)
+            if major not in (_UNSIGNED, _TEXT):
+                raise FrameError("type", f"the map's key at byte {at} is neither an unsigned integer nor a text")
+            end = self.item(at, depth + 1)
+            key = (major, self._payload[content:end] if major == _TEXT else argument)
+            if key in seen:
+                raise FrameError("duplicate_key", f"the map's key at byte {at} stands there twice")
+            seen.add(key)
+            at = self.item(end, depth + 1)
+        return at

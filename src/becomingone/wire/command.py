@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 from becomingone.errors import FrameError
 from becomingone.wire import cbor
@@ -65,8 +65,9 @@ def decode_command(payload: bytes, role: str) -> OutputCommand:
         With the reason under which the refusal is counted.
     """
     fields = cbor.decode(payload)
-    raw = required(fields, 4, "values")
-    if not isinstance(raw, dict) or not 1 <= len(raw) <= MAX_VALUES:
+    given: object = required(fields, 4, "values")
+    raw = cast("dict[Any, object]", given)
+    if not isinstance(given, dict) or not 1 <= len(raw) <= MAX_VALUES:
         raise FrameError("type", f"values must be a map of 1 to {MAX_VALUES} names to numbers")
     ranges = RANGES[role]
     values: dict[str, float] = {}

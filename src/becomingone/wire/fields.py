@@ -12,6 +12,8 @@ from becomingone.errors import FrameError
 UINT32: Final = (1 << 32) - 1
 UINT64: Final = (1 << 64) - 1
 INT63: Final = (1 << 63) - 1
+FLOAT32: Final = (2.0 - 2.0**-23) * 2.0**127
+"""The largest number that a float32 holds."""
 
 
 def required(fields: Mapping[int, Any], key: int, name: str) -> Any:  # noqa: ANN401 - checked by the caller

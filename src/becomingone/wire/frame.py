@@ -7,7 +7,6 @@ topic, never from the payload.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from becomingone.errors import FrameError
 from becomingone.wire import cbor
-from becomingone.wire.fields import INT63, UINT32, integer, number, required, single
+from becomingone.wire.fields import FLOAT32, INT63, UINT32, integer, number, required, single
 
 PROTOCOL: Final = 1
 """The version of the protocol, announced in ``about``."""
@@ -163,12 +162,9 @@ def decode_frame(payload: bytes) -> PhaseFrame:
 
 def _read(fields: Mapping[int, Any]) -> PhaseFrame:
     phasors = _phasors(required(fields, _Key.PHASORS, "phasors"), "phasors", MAX_SAMPLES)
-    spacing = fields.get(_Key.SPACING)
-    if spacing is not None:
-        spacing = number(spacing, "spacing_us", least=1e-3, most=1e15)
+    spacing = _optional_spacing(fields)
     if (spacing is None) != (len(phasors) == 1):
         raise FrameError("missing", "spacing_us belongs to a block of two samples or more, and to no other")
-    resonance = fields.get(_Key.RESONANCE)
     return PhaseFrame(
         boot=integer(fields, _Key.BOOT, "boot", most=UINT32),
         seq=integer(fields, _Key.SEQ, "seq"),
@@ -176,15 +172,27 @@ def _read(fields: Mapping[int, Any]) -> PhaseFrame:
         phasors=phasors,
         spacing_us=spacing,
         coherence=_bounded(fields, _Key.COHERENCE, "coherence", 0.0, 1.0),
-        n_eff=_bounded(fields, _Key.N_EFF, "n_eff", 1.0, math.inf),
+        n_eff=_bounded(fields, _Key.N_EFF, "n_eff", 1.0, FLOAT32),
         p=_bounded(fields, _Key.P, "p", 0.0, 1.0),
         omega=_bounded(fields, _Key.OMEGA, "omega", -1e9, 1e9),
-        omega_sigma=_bounded(fields, _Key.OMEGA_SIGMA, "omega_sigma", 0.0, math.inf),
-        phase_sigma=_bounded(fields, _Key.PHASE_SIGMA, "phase_sigma", 0.0, math.inf),
-        clock_sigma_s=_bounded(fields, _Key.CLOCK_SIGMA, "clock_sigma_s", 0.0, math.inf),
+        omega_sigma=_bounded(fields, _Key.OMEGA_SIGMA, "omega_sigma", 0.0, FLOAT32),
+        phase_sigma=_bounded(fields, _Key.PHASE_SIGMA, "phase_sigma", 0.0, FLOAT32),
+        clock_sigma_s=_bounded(fields, _Key.CLOCK_SIGMA, "clock_sigma_s", 0.0, FLOAT32),
         flags=Flags(integer(fields, _Key.FLAGS, "flags", most=UINT32)),
-        resonance=None if resonance is None else complex(_phasors(resonance, "resonance", 1)[0]),
+        resonance=_optional_resonance(fields),
     )
+
+
+def _optional_spacing(fields: Mapping[int, Any]) -> float | None:
+    if _Key.SPACING not in fields:
+        return None
+    return number(fields[_Key.SPACING], "spacing_us", least=1e-3, most=1e15)
+
+
+def _optional_resonance(fields: Mapping[int, Any]) -> complex | None:
+    if _Key.RESONANCE not in fields:
+        return None
+    return complex(_phasors(fields[_Key.RESONANCE], "resonance", 1)[0])
 
 
 def _bounded(fields: Mapping[int, Any], key: int, name: str, least: float, most: float) -> float:
@@ -204,9 +212,10 @@ def _phasors(value: object, name: str, most: int) -> NDArray[np.complex64]:
     if len(data) > 8 * most:
         raise FrameError("too_long", f"{name} must hold at most {most} complex samples, not {len(data) // 8}")
     array = np.frombuffer(data, "<c8")
-    largest = float(np.abs(array).max())  # NaN and infinity carry through
-    if not math.isfinite(largest):
+    if not np.isfinite(array).all():
         raise FrameError("not_finite", f"{name} must be finite")
+    with np.errstate(over="ignore"):  # the modulus of two huge parts
+        largest = float(np.abs(array).max())
     if largest > _MAX_MODULUS:
         raise FrameError("range", f"{name} must have a modulus of at most 1, not {largest:g}")
     return array.astype(np.complex64, copy=False)

@@ -56,14 +56,18 @@ def check_filter(topic_filter: str) -> str:
     Raises
     ------
     TopicError
-        When it is empty or too long, holds a NUL, or has a wildcard inside a level or ``#`` before the end.
+        When it is empty, too long or no UTF-8, holds a NUL, or has a wildcard inside a level or ``#`` before the end.
     """
     levels = topic_filter.split("/")
-    if not topic_filter or len(topic_filter.encode()) > 65_535 or "\0" in topic_filter:
-        msg = "a topic filter is 1 to 65,535 bytes without a NUL"
+    try:
+        size = len(topic_filter.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 1 <= size <= 65_535 or "\0" in topic_filter:
+        msg = "a topic filter is 1 to 65,535 bytes of UTF-8 without a NUL"
         raise TopicError(msg)
     for position, level in enumerate(levels):
-        if level != "#" and level != "+" and ("#" in level or "+" in level):
+        if level not in {"#", "+"} and ("#" in level or "+" in level):
             msg = f"a wildcard stands alone in its level, not as in {level!r}"
             raise TopicError(msg)
         if level == "#" and position != len(levels) - 1:

@@ -1,0 +1,16 @@
+.PHONY: help up test lint wheel
+
+help:  ## say what there is
+	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+up:  ## run a whole mesh on this machine (scripts/up takes options)
+	@scripts/up
+
+test:  ## run the tests (scripts/test takes pytest's options)
+	@scripts/test
+
+lint:  ## run the linters and type checkers
+	@scripts/lint
+
+wheel:  ## build the source archive and the wheel into dist/
+	@scripts/wheel
