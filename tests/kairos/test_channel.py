@@ -208,7 +208,7 @@ def test_missing_samples_are_skipped_and_flagged():
     assert block.phasors[2042:].all()
     off = np.abs(error(block.phasors, t, 0.78, 0.4))
     assert off[2042:].max() < 0.1  # the tone is switched on again: its image rings for a few τ
-    assert off[2042 + 400 :].max() < 2e-3
+    assert off[2042 + 400 :].max() < 4e-3
     assert not kernel.block(tone(t + 120), 1 / FS).gap
 
 
@@ -344,3 +344,25 @@ def test_refusals():
     for kwargs in ({"floor": -1.0}, {"floor": math.nan}, {"floor": 0.0, "p_false": 0.0}):
         with pytest.raises(KernelError):
             ChannelKernel(STRIDE, **kwargs)
+
+
+def test_whatever_comes_the_figures_stay_in_range():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        scale = 10.0 ** rng.integers(-100, 99)
+        kernel = ChannelKernel(STRIDE, floor=float(rng.choice([0.0, 0.1])))
+        for _ in range(30):
+            spacing = STRIDE.period_s * 10.0 ** rng.uniform(-3, 0.7)
+            x = rng.standard_normal(int(rng.integers(1, 300))) * scale
+            x[rng.random(x.shape) < 0.05] = rng.choice([math.nan, math.inf, 1e300, 0.0])
+            if rng.random() < 0.25:
+                kernel.skip(STRIDE.period_s * 10.0 ** rng.uniform(-3, 5))
+            result = kernel.step(float(x[0]), spacing) if rng.random() < 0.3 else kernel.block(x, spacing)
+            modulus = np.abs(result.phasors)
+            assert ((np.abs(modulus - 1) < 1e-9) | (modulus == 0)).all()
+            assert 0 <= result.coherence <= 1
+            assert 0 <= result.p <= 1
+            assert 1 <= result.n_eff < math.inf
+            assert 0 <= result.amplitude < math.inf
+            assert math.isfinite(result.omega)
+            assert result.resonance is None or abs(result.resonance) <= 1 + 1e-12

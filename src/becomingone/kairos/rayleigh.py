@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_TABLE: Final = 24
-"""Up to this n the exact distribution is tabulated; beyond it the approximation of Zar is closer than 2e-4."""
+"""Up to this n the exact distribution is tabulated; beyond it the approximation of Zar is closer than 1e-4."""
 
 _GRID: Final = 512
 _REACH: Final = 200.0

@@ -6,7 +6,8 @@ The models ignore fields that they do not know, so that an older hub reads a new
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Final, Literal, TypeVar, cast
+from collections.abc import Sized
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
@@ -26,7 +27,7 @@ def _cut(value: object) -> object:
 
 def _few(value: object) -> object:
     """Refuse a long object before its entries are looked at: each wrong one would make an error of its own."""
-    if isinstance(value, dict) and len(cast("dict[object, object]", value)) > MAX_ENTRIES:
+    if isinstance(value, Sized) and len(value) > MAX_ENTRIES:
         msg = f"at most {MAX_ENTRIES} entries are taken"
         raise ValueError(msg)
     return value
@@ -158,7 +159,7 @@ def parse_announcement(model: type[M], payload: bytes) -> M:
     try:
         return model.model_validate_json(payload, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the payload"
         raise FrameError("announcement", f"{where}: {first['msg']}") from error
 
