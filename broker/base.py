@@ -6,6 +6,7 @@ A transport (paho, the simulated network) inherits from `LinkBase` and adds five
 from __future__ import annotations
 
 import abc
+import logging
 from collections.abc import Callable
 
 from becomingone.broker.backoff import Backoff
@@ -15,6 +16,7 @@ from becomingone.scheduling import Scheduler, Timer
 from becomingone.wire.topics import check_filter, matches
 
 _CACHED_TOPICS = 65_536
+_LOG = logging.getLogger(__name__)
 
 
 class LinkBase(abc.ABC):
@@ -46,6 +48,7 @@ class LinkBase(abc.ABC):
         self._retry: Timer | None = None
         self._started = False
         self._closing = False
+        self._last_failure: str | None = None
 
     def on_up(self, callback: Callable[[], None]) -> None:
         """See `Link.on_up`."""
@@ -117,6 +120,9 @@ class LinkBase(abc.ABC):
         self.connected = True
         self.metrics.connects += 1
         self._backoff.succeeded()
+        if self._last_failure is not None:
+            self._last_failure = None
+            _LOG.warning("broker: connected")
         for callback in self._up:
             callback()
 
@@ -126,6 +132,9 @@ class LinkBase(abc.ABC):
         if self._closing:
             return
         self.metrics.failures[reason] += 1
+        if reason != self._last_failure:  # once, however often it is tried: a broker may be away for days
+            self._last_failure = reason
+            _LOG.warning("broker: %s; trying again", reason)
         if self._retry is None:
             self._retry = self._scheduler.call_at(self._scheduler.monotonic_ns() + self._backoff.next_ns(), self._try)
         for callback in self._down:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import cmath
 from collections.abc import Callable, Iterator
 
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.state import MeshState
 from becomingone.wire.topics import Topics
 
 _DIGITS = 4
@@ -53,17 +52,13 @@ class FigurePublisher:
         yield topics.figure("coherence"), _text(state.overall("coherence"))
         yield topics.figure("order"), _text(state.overall("order"))
         yield topics.figure("locking"), _text(state.overall("locking"))
-        yield topics.figure("phase"), _text(_phase(dominant))
+        yield topics.figure("phase"), _text(dominant.phase if dominant is not None else None)
         for band in state.bands:
             valid = band.valid
             yield topics.figure("coherence", band.name), _text(band.coherence if valid else None)
             yield topics.figure("order", band.name), _text(band.order if valid else None)
             yield topics.figure("locking", band.name), _text(band.locking if valid else None)
-            yield topics.figure("phase", band.name), _text(_phase(band) if valid else None)
-
-
-def _phase(band: BandState | None) -> float | None:
-    return None if band is None else cmath.phase(band.mean_field)
+            yield topics.figure("phase", band.name), _text(band.phase)
 
 
 def _text(value: float | None) -> str:

@@ -87,7 +87,6 @@ class Hub:
         """Connect and begin to tick."""
         link, base = self._link, self._topics.base
         link.on_up(self._announce)
-        link.on_down(lambda reason: _LOG.warning("broker: %s", reason))
         link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
         link.subscribe(f"{base}/node/+/health", self._take_health)

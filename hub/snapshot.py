@@ -45,7 +45,7 @@ def snapshot(
         "coherence": _round(state.overall("coherence")),
         "order": _round(state.overall("order")),
         "locking": _round(state.overall("locking")),
-        "phase": _phase(dominant.mean_field) if dominant is not None else None,
+        "phase": _round(dominant.phase) if dominant is not None else None,
         "dominant_band": dominant.name if dominant is not None else None,
         "bands": {band.name: _band(band) for band in state.bands if band.valid},
         "nodes": {member.id: _node(member, state, table, now_ns) for member in roster.members},
@@ -70,7 +70,7 @@ def _band(band: BandState) -> dict[str, Any]:
         "order_p": float(f"{band.order_p:.3g}"),
         "locking": _round(band.locking),
         "locking_n_eff": _round(band.locking_n_eff),
-        "phase": _phase(band.mean_field),
+        "phase": _round(band.phase),
         "clock_ceiling": _round(band.ceiling),
     }
 

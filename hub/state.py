@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import cmath
 from dataclasses import dataclass
+from typing import Final
+
+_TINY: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,11 @@ class BandState:
     locking_n_eff: float = 0.0
     ceiling: float = 1.0
     collapsed: bool = False
+
+    @property
+    def phase(self) -> float | None:
+        """The mean field's phase, −π..π; None where there is none, or where no channel is coherent at all."""
+        return cmath.phase(self.mean_field) if self.valid and abs(self.mean_field) > _TINY else None
 
 
 @dataclass(frozen=True, slots=True)

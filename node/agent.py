@@ -232,8 +232,7 @@ class NodeAgent:
         for output in self._outputs.values():
             self._publish_output(output.name, output.state)
 
-    def _link_lost(self, reason: str) -> None:
-        _LOG.warning("broker: %s", reason)
+    def _link_lost(self, _reason: str) -> None:
         for output in self._outputs.values():
             if output.state.doing != "rest":
                 output.rest("the broker is out of reach")

@@ -17,7 +17,8 @@ from becomingone.node.runner import Runner
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
 
 STALL_S = 5.0
-"""Seconds, and at least three periods, after which a read that has not returned makes the device unavailable."""
+"""Seconds after which an opening, or a read, that has not returned makes the device unavailable; for a read that is
+one of many, at least three periods."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class Sampler:
         self._device: Sensor | None = None
         self._pace: Repeating | None = None
         self._retry: Timer | None = None
+        self._stall: Timer | None = None
+        self._opening = False
         self._busy_since: int | None = None
         self._stall_ns = int(STALL_S * NANOSECONDS)
         self._closed = False
@@ -94,33 +97,60 @@ class Sampler:
         """Open the device."""
         self._retry = None
         if not self._closed:
+            self._opening = True
+            self._watch("opening")
             self._runner.submit(self._make, self._opened)
 
     def close(self) -> None:
         """Stop reading and let the device go."""
         self._closed = True
         self._stop_pace()
+        self._watch(None)
         if self._retry is not None:
             self._retry.cancel()
+        self._let_go()
+        if not self._opening:  # what is being opened has to be closed yet
+            self._runner.close()
+
+    def _opened(self, result: object, error: BaseException | None) -> None:
+        self._opening = False
+        self._watch(None)
+        if error is None:
+            self._device = cast("Sensor", result)
+        if self._closed:
+            self._let_go()
+            self._runner.close()
+        elif error is not None:
+            self._fail(error)
+        elif self._accepted(self._device):
+            self._watch("read")  # until there is a pace whose turns notice it
+            self._read()
+
+    def _accepted(self, device: Sensor | None) -> bool:
+        """Show the device to the owner, who may refuse it."""
+        try:
+            if device is None or not device.channels:
+                raise DeviceError("it has no channels")
+            self._on_open(device)
+        except (DeviceError, ValueError) as refused:  # a name, a rate or a floor that cannot be is a ValueError
+            self._fail(refused)
+            return False
+        return True
+
+    def _let_go(self) -> None:
         if self._device is not None:
             self._runner.submit(self._device.close, lambda _result, _error: None)
             self._device = None
-        self._runner.close()
 
-    def _opened(self, result: object, error: BaseException | None) -> None:
-        if error is not None:
-            self._fail(error)
-            return
-        self._device = cast("Sensor", result)
-        if self._closed:
-            self._device.close()
-            return
-        try:
-            self._on_open(self._device)
-        except DeviceError as refused:
-            self._fail(refused)
-        else:
-            self._read()
+    def _watch(self, what: str | None) -> None:
+        """Say so when this has not returned in time; None: nothing is waited for any more."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if what is not None:
+            status = Status(available=False, reason=f"its {what} has not returned")
+            due = self._scheduler.monotonic_ns() + int(STALL_S * NANOSECONDS)
+            self._stall = self._scheduler.call_at(due, lambda: self._set_status(status))
 
     def _read(self) -> None:
         now = self._clock.monotonic_ns()
@@ -153,6 +183,7 @@ class Sampler:
 
     def _taken(self, result: object, error: BaseException | None) -> None:
         self._busy_since = None
+        self._watch(None)
         if self._closed:
             return
         if error is not None:
@@ -171,15 +202,14 @@ class Sampler:
         self._backoff.succeeded()
         self._set_status(Status(available=True))
         if blocks:
-            self._on_blocks(blocks)
+            try:
+                self._on_blocks(blocks)
+            except ValueError as refused:  # blocks that break the contract: no spacing, two dimensions
+                self._fail(refused)
 
     def _fail(self, error: BaseException) -> None:
         self._stop_pace()
-        if self._device is not None:
-            device, self._device = self._device, None
-            self._runner.submit(device.close, lambda _result, _error: None)
-        if self._closed:
-            return
+        self._let_go()
         _LOG.debug("%s failed", self.name, exc_info=error)
         self._set_status(Status(available=False, reason=f"{error}" or type(error).__name__))
         self._retry = self._scheduler.call_at(self._scheduler.monotonic_ns() + self._backoff.next_ns(), self.start)

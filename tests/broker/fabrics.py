@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -137,8 +138,6 @@ class MosquittoFabric(RealFabric):
         assert self.until(self._answers), "mosquitto does not listen"
 
     def _answers(self) -> bool:
-        import socket
-
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

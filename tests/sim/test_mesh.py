@@ -80,9 +80,7 @@ def test_two_walkers_are_seen_at_their_angle() -> None:
     assert stride["coherence"] > 0.95
     assert stride["order"] == pytest.approx(0.9305, abs=0.01)  # |1 + e^{0.75i}| / 2
     assert stride["locking"] > 0.99
-    phases = {
-        name: node["channels"]["tone"]["bands"]["stride"]["phase"] for name, node in snapshot["nodes"].items()
-    }
+    phases = {name: node["channels"]["tone"]["bands"]["stride"]["phase"] for name, node in snapshot["nodes"].items()}
     apart = (phases["shank"] - phases["thigh"] + 3.141592654) % 6.283185307 - 3.141592654
     assert apart == pytest.approx(0.75, abs=0.03)
     assert snapshot["missing"] == 0
@@ -107,7 +105,9 @@ def test_what_strangers_read() -> None:
 def test_frames_say_that_they_are_simulated() -> None:
     bench = bench_of(1, walker("thigh", 0.0))
     bench.run_for(5.0)
-    frames = [decode_frame(e.payload) for e in bench.broker.trace if "/phase/" in e.topic and e.client_id.endswith("thigh")]
+    frames = [
+        decode_frame(e.payload) for e in bench.broker.trace if "/phase/" in e.topic and e.client_id.endswith("thigh")
+    ]
     assert len(frames) > 30
     assert all(frame.flags & Flags.SIMULATED for frame in frames)
     assert [frame.seq for frame in frames] == list(range(frames[0].seq, frames[0].seq + len(frames)))
@@ -128,7 +128,9 @@ def test_a_node_that_is_killed_is_lost_and_comes_back() -> None:
     snapshot = retained_snapshot(bench)
     assert snapshot["bands"]["stride"]["channels"] == 2
     assert snapshot["missing"] == 0
-    kinds = [e.topic.rsplit("/", 1)[1] for e in bench.broker.trace if "/event/" in e.topic and not e.topic.endswith("/last")]
+    kinds = [
+        e.topic.rsplit("/", 1)[1] for e in bench.broker.trace if "/event/" in e.topic and not e.topic.endswith("/last")
+    ]
     assert kinds.count("lost") == 1
     assert kinds.count("joined") == 3
 

@@ -43,6 +43,7 @@ CONNECT_S = 5.0
 
 def run(arguments: argparse.Namespace) -> int:
     """Start the mesh, show it, stop it."""
+    process.set_up_logging("DEBUG" if arguments.debug else "ERROR")  # the view says what people need
     scenario = load_scenario(arguments.scenario, overrides=arguments.overrides, environ=os.environ)
     state_dir = _state_dir(arguments.state, os.environ)
     return asyncio.run(_Up(arguments, scenario, state_dir).run())
@@ -56,6 +57,7 @@ class _Up:
         self._view: PlainView | LiveView = make_view(json_wanted=arguments.json)
         self._topics = Topics(scenario.root, scenario.cell)
         self._note = ""
+        self._lost = False
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -64,7 +66,8 @@ class _Up:
             async with self._broker() as settings:
                 children = self._children(settings)
                 watch = self._watch(settings)
-                await self._reach(watch, settings)
+                if not await self._reach(watch, settings, stop):
+                    return 0
                 running = [loop.create_task(child.run()) for child in children]
                 self._show_banner(settings)
                 ended = await self._until_the_end(watch, running, stop)
@@ -126,8 +129,8 @@ class _Up:
         )
         return MeshWatch(self._topics, link, self._tell_event)
 
-    async def _reach(self, watch: MeshWatch, settings: BrokerSettings) -> None:
-        """Connect.
+    async def _reach(self, watch: MeshWatch, settings: BrokerSettings, stop: asyncio.Task[None]) -> bool:
+        """Connect; False when told to stop meanwhile.
 
         Raises
         ------
@@ -143,13 +146,27 @@ class _Up:
         watch.link.on_up(lambda: settle(None))
         watch.link.on_down(settle)
         watch.start()
-        try:
-            reason = await asyncio.wait_for(outcome, CONNECT_S)
-        except TimeoutError:
-            reason = f"no answer within {CONNECT_S:g} s"
+        either: list[asyncio.Future[Any]] = [outcome, stop]
+        await asyncio.wait(either, timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            watch.link.close()
+            return False
+        reason = outcome.result() if outcome.done() else f"no answer within {CONNECT_S:g} s"
         if reason is not None:
             watch.link.close()
             raise LinkError(f"the broker {settings.url} cannot be reached: {reason}")
+        watch.link.on_down(self._broker_lost)
+        watch.link.on_up(self._broker_back)
+        return True
+
+    def _broker_lost(self, reason: str) -> None:
+        if not self._lost:
+            self._lost = True
+            self._view.line(f"the broker is out of reach: {reason}; everybody tries again")
+
+    def _broker_back(self) -> None:
+        self._lost = False
+        self._view.line("the broker is back")
 
     def _show_banner(self, settings: BrokerSettings) -> None:
         for line in banner(

@@ -127,7 +127,7 @@ class LiveView:
         """Show the state."""
         from rich.text import Text  # noqa: PLC0415
 
-        self._status.update(Text(text))
+        self._status.update(Text(text, no_wrap=True, overflow="ellipsis"))
 
     def close(self) -> None:
         """Give the line back."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sized
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic_core import from_json
 
 from becomingone.errors import FrameError
 from becomingone.wire.cbor import MAX_PAYLOAD
@@ -20,25 +21,44 @@ MAX_TEXT: Final = 512
 MAX_ENTRIES: Final = 256
 """Entries of an object whose keys are names or reasons."""
 
+MAX_ELEMENTS: Final = 4096
+"""Elements of an array."""
+
+LARGEST: Final = 1e12
+"""The largest figure that is believed: far beyond any sensor, and far from what sums and squares overflow at."""
+
 
 def _cut(value: object) -> object:
     return value.encode("utf-8", "replace").decode()[:MAX_TEXT] if isinstance(value, str) else value
 
 
-def _few(value: object) -> object:
-    """Refuse a long object before its entries are looked at: each wrong one would make an error of its own."""
-    if isinstance(value, Sized) and len(value) > MAX_ENTRIES:
-        msg = f"at most {MAX_ENTRIES} entries are taken"
+def _at_most(most: int, value: object) -> None:
+    """Refuse many entries before they are looked at: each wrong one would make an error of its own."""
+    if isinstance(value, Sized) and len(value) > most:
+        msg = f"at most {most} entries are taken"
         raise ValueError(msg)
+
+
+def _few(value: object) -> object:
+    _at_most(MAX_ENTRIES, value)
     return value
 
+
+def _listed(value: object) -> object:
+    _at_most(MAX_ELEMENTS, value)
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+
+
+T = TypeVar("T")
+Some = Annotated[tuple[T, ...], FailFast(), BeforeValidator(_listed)]
+"""A JSON array; reading it stops at the first wrong element."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """A level of a topic, as a pydantic field."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Text = Annotated[str, BeforeValidator(_cut)]
 Counts = Annotated[dict[str, Count], BeforeValidator(_few)]
@@ -78,7 +98,7 @@ class ChannelAbout(_Announcement):
     rate_hz: Positive
     floor: NotNegative
     origin: Literal["live", "replayed", "simulated"]
-    bands: Annotated[tuple[Name, ...], FailFast()]
+    bands: Some[Name]
     interval_s: Positive
     """Seconds between the channel's frames in each band."""
 
@@ -106,14 +126,14 @@ class About(_Announcement):
     protocol: Annotated[int, Field(ge=1)]
     node: Name
     hardware: Text
-    tau_s: tuple[Positive, Positive]
-    capability: NotNegative
-    interval_s: Positive
+    tau_s: Annotated[tuple[Positive, Positive], BeforeValidator(_listed)]
+    capability: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+    interval_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
     """The longest silence, in seconds, that is normal for this node."""
     bands: Annotated[dict[Name, BandAbout], BeforeValidator(_few)]
-    channels: Annotated[tuple[ChannelAbout, ...], FailFast(), Field(max_length=4096)]
-    devices: Annotated[tuple[DeviceAbout, ...], FailFast()]
-    outputs: Annotated[tuple[OutputAbout, ...], FailFast()]
+    channels: Some[ChannelAbout]
+    devices: Some[DeviceAbout]
+    outputs: Some[OutputAbout]
     software: Text
     config_sha256: Text
     boot: Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -157,11 +177,14 @@ def parse_announcement(model: type[M], payload: bytes) -> M:
     if len(payload) > MAX_PAYLOAD:
         raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
     try:
-        return model.model_validate_json(payload, strict=True)
+        # In two steps: pydantic's errors hold what is wrong as objects, which are free, or as JSON, copied each time.
+        return model.model_validate(from_json(payload, allow_inf_nan=False), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the payload"
         raise FrameError("announcement", f"{where}: {first['msg']}") from error
+    except ValueError as error:
+        raise FrameError("announcement", f"the payload must be JSON: {error}") from error
 
 
 def parse_state(payload: bytes) -> State:

@@ -32,12 +32,46 @@ FLOAT32_ARRAY: Final = 85
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _ARGUMENT: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}
 _SIMPLE_VALUES: Final = (20, 21, 22)  # false, true, null
-_FLOATS: Final = (25, 26, 27)  # half, single, double
+_INLINE: Final = 24  # arguments below stand in the first byte
+_FLOATS: Final = {25: struct.Struct(">Be"), 26: struct.Struct(">Bf"), 27: struct.Struct(">Bd")}
+_NAN: Final = b"\xf9\x7e\x00"
 
 
 def encode(value: dict[int, Any]) -> bytes:
     """Encode a map in the deterministic form: shortest numbers, definite lengths, sorted keys."""
-    return cbor2.dumps(value, canonical=True)
+    return _encoded(value)
+
+
+def _encoded(value: object) -> bytes:
+    """Encode one item; floats and what may hold them here, because cbor2 5 takes single for halves from 32,768 on."""
+    if isinstance(value, float):
+        return _encoded_float(value)
+    if isinstance(value, dict):
+        entries = cast("dict[object, object]", value).items()
+        pairs = sorted((_encoded(key), _encoded(content)) for key, content in entries)
+        return _encoded_head(_MAP, len(pairs)) + b"".join(key + content for key, content in pairs)
+    if isinstance(value, list):
+        elements = cast("list[object]", value)
+        return _encoded_head(_ARRAY, len(elements)) + b"".join(_encoded(element) for element in elements)
+    if isinstance(value, int) and 0 <= value < _INLINE and not isinstance(value, bool):
+        return bytes([value])
+    return cbor2.dumps(value)
+
+
+def _encoded_head(major: int, argument: int) -> bytes:
+    number = _encoded(argument)
+    return bytes([major << 5 | number[0]]) + number[1:]
+
+
+def _encoded_float(value: float) -> bytes:
+    for info, shape in _FLOATS.items():
+        try:
+            encoded = shape.pack(_SIMPLE << 5 | info, value)
+        except OverflowError:
+            continue
+        if shape.unpack(encoded)[1] == value:
+            return encoded
+    return _NAN
 
 
 def decode(payload: bytes) -> dict[int, Any]:
@@ -70,7 +104,7 @@ def _head(payload: bytes, at: int) -> tuple[int, int, int, int]:
     try:
         first = payload[at]
         major, info = first >> 5, first & 0x1F
-        if info < 24:
+        if info < _INLINE:
             return major, info, info, at + 1
         if info == 31:
             raise FrameError("indefinite", f"an indefinite length at byte {at}")

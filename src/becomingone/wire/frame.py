@@ -214,8 +214,7 @@ def _phasors(value: object, name: str, most: int) -> NDArray[np.complex64]:
     array = np.frombuffer(data, "<c8")
     if not np.isfinite(array).all():
         raise FrameError("not_finite", f"{name} must be finite")
-    with np.errstate(over="ignore"):  # the modulus of two huge parts
-        largest = float(np.abs(array).max())
+    largest = float(np.abs(array.astype(np.complex128)).max())  # as singles, two huge parts would overflow
     if largest > _MAX_MODULUS:
         raise FrameError("range", f"{name} must have a modulus of at most 1, not {largest:g}")
     return array.astype(np.complex64, copy=False)
