@@ -122,14 +122,14 @@ class Sampler:
             self._runner.close()
         elif error is not None:
             self._fail(error)
-        elif self._accepted(self._device):
+        elif self._accepted(cast("Sensor", result)):
             self._watch("read")  # until there is a pace whose turns notice it
             self._read()
 
-    def _accepted(self, device: Sensor | None) -> bool:
+    def _accepted(self, device: Sensor) -> bool:
         """Show the device to the owner, who may refuse it."""
         try:
-            if device is None or not device.channels:
+            if not device.channels:
                 raise DeviceError("it has no channels")
             self._on_open(device)
         except (DeviceError, ValueError) as refused:  # a name, a rate or a floor that cannot be is a ValueError

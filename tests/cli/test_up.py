@@ -14,6 +14,8 @@ import pytest
 from tests.broker.fabrics import MosquittoFabric
 
 from becomingone.broker.embedded import free_port
+from becomingone.cli.folder import state_folder
+from becomingone.errors import ConfigError
 
 from .listening import Stranger
 from .running import PROGRAM, Up, pid_of, run
@@ -133,6 +135,24 @@ def test_an_unreachable_broker_is_one_clear_line(tmp_path: Path, port: int) -> N
     assert result.stderr == (
         f"becomingone: the broker mqtt://127.0.0.1:{port} cannot be reached: 127.0.0.1:{port}: Connection refused\n"
     )
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    with (
+        state_folder(mine, {}),
+        pytest.raises(ConfigError, match=r"another run uses .*--state"),
+        state_folder(mine, {}),
+    ):
+        pass
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    with state_folder(None, environ) as first, state_folder(None, environ) as second:
+        assert [first.name, second.name] == ["becomingone", "becomingone-2"]
+    with state_folder(None, environ) as again:
+        assert again == first
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"), state_folder(tmp_path / "file" / "x", {}):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ class Rig:
         self.changed_s: list[float] = []
         self.blocks: list[Block] = []
         self.takes = 0
+        self._started = False
         self.refusal: Exception | None = None
         self.runner = make_runner(self.scheduler)
         self.sampler = Sampler(
@@ -63,7 +64,8 @@ class Rig:
         self.changed_s.append(self.scheduler.monotonic_ns() / SECOND_NS)
 
     def run(self, seconds: float = 0.0) -> Rig:
-        if self.scheduler.monotonic_ns() == 0 and not self.statuses:
+        if not self._started:
+            self._started = True
             self.sampler.start()
         self.scheduler.run_for(seconds)
         return self
@@ -84,7 +86,8 @@ def test_a_value_is_timed_at_the_middle_of_its_read() -> None:
         rig.clock.taken_ns += 4_000_000
         return {"a": 2.5}
 
-    rig = Rig(lambda: FakeSensor(channel(rate_hz=10.0), reading=read)).run()
+    rig = Rig(lambda: FakeSensor(channel(rate_hz=10.0), reading=read))
+    rig.run()
     (taken,) = rig.blocks
     assert (taken.start_ns, taken.spacing_ns, taken.samples.tolist()) == (2_000_000, 1e8, [2.5])
     assert rig.statuses == [FINE]
@@ -147,7 +150,8 @@ def test_a_device_that_cannot_be_opened_is_tried_again_with_backoff() -> None:
         msg = "there is no microphone"
         raise DeviceUnavailableError(msg)
 
-    rig = Rig(make).run(600.0)
+    rig = Rig(make)
+    rig.run(600.0)
     assert rig.statuses == [Status(available=False, reason="there is no microphone")]  # told once
     waits = np.diff(tried_s)
     assert all(wait <= min(30.0, 0.5 * 2**n) for n, wait in enumerate(waits))
@@ -200,7 +204,8 @@ def test_the_backoff_starts_over_only_once_something_was_read() -> None:
         opened.append(rig.scheduler.monotonic_ns() / SECOND_NS)
         return FakeSensor(channel(), reading=failing())
 
-    rig = Rig(make).run(600.0)
+    rig = Rig(make)
+    rig.run(600.0)
     assert len(opened) < 80
 
 
@@ -244,6 +249,11 @@ def test_a_device_that_is_refused_is_closed_and_unavailable(error: Exception) ->
     assert rig.statuses == [Status(available=False, reason=str(error))]
     assert len(opened) > 1  # its configuration may be mended by then, or another device gone
     assert all(sensor.closed == 1 and sensor.reads == 0 for sensor in opened)
+
+
+def test_a_device_without_channels_is_unavailable() -> None:
+    rig = Rig(FakeSensor).run(1.0)
+    assert rig.statuses == [Status(available=False, reason="it has no channels")]
 
 
 def test_blocks_that_break_the_contract_make_the_device_unavailable() -> None:

@@ -109,14 +109,12 @@ def frame_map(fields: dict[str, Any]) -> dict[int, Any]:
 def frame_of(fields: dict[str, Any]) -> PhaseFrame:
     """The frame that a vector's fields stand for."""
     resonance = fields["resonance"]
-    return PhaseFrame(
-        **{
-            **fields,
-            "phasors": np.array([complex(*pair) for pair in fields["phasors"]], np.complex64),
-            "flags": Flags(fields["flags"]),
-            "resonance": None if resonance is None else complex(*resonance),
-        }
-    )
+    others: dict[str, Any] = {
+        "phasors": np.array([complex(*pair) for pair in fields["phasors"]], np.complex64),
+        "flags": Flags(fields["flags"]),
+        "resonance": None if resonance is None else complex(*resonance),
+    }
+    return PhaseFrame(**{**fields, **others})
 
 
 def fields_of(frame: PhaseFrame) -> dict[str, Any]:

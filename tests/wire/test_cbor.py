@@ -233,7 +233,7 @@ def heads_read(mocker: MockerFixture) -> Any:
 @pytest.fixture
 def no_library(mocker: MockerFixture) -> None:
     """Fails when the library sees the payload at all."""
-    mocker.patch.object(cbor.cbor2, "loads", side_effect=AssertionError("the library has seen the payload"))
+    mocker.patch.object(cbor2, "loads", side_effect=AssertionError("the library has seen the payload"))
 
 
 @pytest.mark.usefixtures("no_library")

@@ -73,13 +73,13 @@ def test_a_golden_frame_cut_at_any_byte_is_refused(vector: dict[str, Any]) -> No
 
 
 @golden
-def test_a_golden_frame_with_any_byte_changed_is_a_frame_or_refused(vector: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [0x01, 0x20, 0x80, 0xFF])
+def test_a_golden_frame_with_any_byte_changed_is_a_frame_or_refused(vector: dict[str, Any], change: int) -> None:
     payload = bytearray.fromhex(vector["hex"])
     for place in range(len(payload)):
-        for bit in range(8):
-            payload[place] ^= 1 << bit
-            check_hostile(bytes(payload))
-            payload[place] ^= 1 << bit
+        payload[place] ^= change
+        check_hostile(bytes(payload))
+        payload[place] ^= change
 
 
 def check_hostile(payload: bytes) -> None:
@@ -116,11 +116,11 @@ def singles(least: float, most: float) -> st.SearchStrategy[float]:
     return st.floats(least, most, width=32)
 
 
-phasors = st.builds(
-    lambda modulus, phase: np.complex64(modulus * np.exp(1j * phase)),
-    st.sampled_from([0.0, 0.25, 1.0]),
-    singles(-3.0, 3.0),
-)
+def phasor(modulus: float, phase: float) -> complex:
+    return complex(np.complex64(modulus * np.exp(1j * phase)))
+
+
+phasors = st.builds(phasor, st.sampled_from([0.0, 0.25, 1.0]), singles(-3.0, 3.0))
 
 
 @st.composite
@@ -141,7 +141,7 @@ def frames(draw: st.DrawFn, *, least: int = 1, most: int = 40) -> PhaseFrame:
         phase_sigma=draw(spread),
         clock_sigma_s=draw(spread),
         flags=Flags(draw(st.integers(0, 127))),
-        resonance=draw(st.none() | phasors.map(complex)),
+        resonance=draw(st.none() | phasors),
     )
 
 

@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from becomingone.broker.paho import PahoLink
 from becomingone.broker.settings import BrokerSettings
 from becomingone.cli import process
 from becomingone.cli.children import Child
+from becomingone.cli.folder import state_folder
 from becomingone.cli.scenario import Scenario, load_scenario, plain
 from becomingone.cli.view import LiveView, PlainView, banner, make_view, origins, status_line
 from becomingone.cli.watching import MeshWatch, Snapshot
@@ -45,15 +46,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Start the mesh, show it, stop it."""
     process.set_up_logging("DEBUG" if arguments.debug else "ERROR")  # the view says what people need
     scenario = load_scenario(arguments.scenario, overrides=arguments.overrides, environ=os.environ)
-    state_dir = _state_dir(arguments.state, os.environ)
-    return asyncio.run(_Up(arguments, scenario, state_dir).run())
+    named = _broker_settings(arguments.broker) if arguments.broker is not None else None
+    with state_folder(arguments.state, os.environ) as folder:
+        return asyncio.run(_Up(arguments, scenario, folder, named).run())
 
 
 class _Up:
-    def __init__(self, arguments: argparse.Namespace, scenario: Scenario, state_dir: Path) -> None:
+    def __init__(
+        self, arguments: argparse.Namespace, scenario: Scenario, state_dir: Path, named_broker: BrokerSettings | None
+    ) -> None:
         self._arguments = arguments
         self._scenario = scenario
         self._state_dir = state_dir
+        self._named_broker = named_broker
         self._view: PlainView | LiveView = make_view(json_wanted=arguments.json)
         self._topics = Topics(scenario.root, scenario.cell)
         self._note = ""
@@ -84,8 +89,8 @@ class _Up:
 
     @contextlib.asynccontextmanager
     async def _broker(self) -> AsyncGenerator[BrokerSettings, None]:
-        if self._arguments.broker is not None:
-            yield _broker_settings(self._arguments.broker)
+        if self._named_broker is not None:
+            yield self._named_broker
             return
         port = self._arguments.port
         if not port_is_free(HOST, port):
@@ -215,23 +220,6 @@ def _broker_settings(url: str) -> BrokerSettings:
     except ValueError as error:
         msg = f"--broker {url}: must be mqtt://host or mqtt://host:port"
         raise ConfigError(msg) from error
-
-
-def _state_dir(wanted: Path | None, environ: Mapping[str, str]) -> Path:
-    """Make the folder of the run's files, by the XDG base directory specification where none was asked for."""
-    folder = wanted
-    if folder is None:
-        base = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        folder = Path(base) / "becomingone"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        msg = f"{folder} cannot be written: {error.strerror or error}; choose another folder with --state DIR"
-        raise ConfigError(msg) from error
-    return folder.resolve()
 
 
 def _process_start_us() -> int:
