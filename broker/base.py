@@ -45,6 +45,7 @@ class LinkBase(abc.ABC):
         self._routes: dict[str, tuple[Handler, ...]] = {}
         self._up: list[Callable[[], None]] = []
         self._down: list[Callable[[str], None]] = []
+        self._early: list[Message] = []
         self._retry: Timer | None = None
         self._started = False
         self._closing = False
@@ -125,10 +126,14 @@ class LinkBase(abc.ABC):
             _LOG.warning("broker: connected")
         for callback in self._up:
             callback()
+        early, self._early = self._early, []
+        for message in early:
+            self._scheduler.post(lambda message=message: self._arrived(message))  # type: ignore[misc]
 
     def _failed(self, reason: str) -> None:
         """Take note that an attempt failed or the connection broke, and arrange the next attempt."""
         self.connected = False
+        self._early.clear()
         if self._closing:
             return
         self.metrics.failures[reason] += 1
@@ -141,7 +146,14 @@ class LinkBase(abc.ABC):
             callback(reason)
 
     def _arrived(self, message: Message) -> None:
-        """Give a message to every handler whose filter takes its topic."""
+        """Give a message to every handler whose filter takes its topic.
+
+        What is retained comes before the broker has granted the last subscription; it waits until the link is up, so
+        that a handler can always answer.
+        """
+        if not self.connected:
+            self._early.append(message)
+            return
         self.metrics.received += 1
         handlers = self._routes.get(message.topic)
         if handlers is None:

@@ -16,10 +16,10 @@ from becomingone.wire.frame import MAX_SAMPLES, Flags, PhaseFrame
 
 _ORIGIN_FLAG = {"live": Flags.NONE, "replayed": Flags.REPLAYED, "simulated": Flags.SIMULATED}
 _JITTER = 0.5
-"""A block that begins within this part of a spacing of where it was expected follows without a gap."""
+"""A block that begins at most this part of a spacing later than expected follows without a gap."""
 
 _LATE = 3.0
-"""Spacings after which a single value that is late is preceded by a gap."""
+"""Spacings after which a single value that is late is preceded by a gap; time that goes back further is one too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,6 @@ class ChannelPipeline:
     ) -> None:
         self.identity = identity
         self._kernel = ChannelKernel(band, floor=channel.floor, p_false=p_false)
-        self._spacing_s = 1.0 / channel.rate_hz
         self._origin = _ORIGIN_FLAG[origin]
         self._boot = boot
         self._clock = clock
@@ -82,6 +81,8 @@ class ChannelPipeline:
 
     def take(self, block: Block, emit: Emit) -> None:
         """Feed samples in and emit the frames that fall due."""
+        if not len(block.samples):
+            return
         self._flags |= Flags.SATURATED if block.saturated else Flags.NONE
         if len(block.samples) == 1:
             self._take_one(block, emit)
@@ -102,21 +103,24 @@ class ChannelPipeline:
         if late_ns > _JITTER * block.spacing_ns:
             self._kernel.skip(late_ns / 1e9)
             return False
-        return not block.gap
+        return late_ns >= -_LATE * block.spacing_ns and not block.gap
 
     def _take_one(self, block: Block, emit: Emit) -> None:
         """Take a single value at its own instant, evenly spaced or not."""
         nominal_ns = block.spacing_ns
         dt_ns = nominal_ns if self._next_ns is None else block.start_ns - (self._next_ns - nominal_ns)
-        if dt_ns <= 0:  # two readings at one instant: the later one says nothing about a rhythm
-            return
         gap = block.gap
-        if dt_ns > _LATE * nominal_ns:
+        if dt_ns < -_LATE * nominal_ns:  # time went back, or an earlier time was wrong: go on from here
+            dt_ns, gap = nominal_ns, True
+            self._last_frame_ns = None
+        elif dt_ns <= 0:  # two readings at one instant: the later one says nothing about a rhythm
+            return
+        elif dt_ns > _LATE * nominal_ns:
             self._kernel.skip((dt_ns - nominal_ns) / 1e9)
             dt_ns, gap = nominal_ns, True
         result = self._kernel.step(float(block.samples[0]), dt_ns / 1e9)
         self._next_ns = block.start_ns + nominal_ns
-        self._flags |= Flags.GAP if gap else Flags.NONE
+        self._flags |= Flags.GAP if gap or result.gap else Flags.NONE
         due = self._last_frame_ns is None or block.start_ns - self._last_frame_ns >= self._frame_ns - nominal_ns / 2
         if due:
             self._last_frame_ns = block.start_ns

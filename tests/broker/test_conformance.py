@@ -88,6 +88,19 @@ def test_retained_messages_reach_later_subscribers(fabric):
     assert witness.connected
 
 
+def test_a_handler_can_answer_the_first_retained_message(fabric):
+    speaker, answers = listener(fabric, "answer", client_id="speaker", qos=1)
+    speaker.publish("question", b"?", qos=1, retain=True)
+    _, settled = listener(fabric, "question", client_id="witness")
+    assert fabric.until(lambda: settled)
+    link = fabric.link("answerer")
+    sent = []
+    link.subscribe("question", lambda message: sent.append(link.publish("answer", message.payload, qos=1)))
+    up(fabric, link)
+    assert fabric.until(lambda: answers)
+    assert sent == [True]
+
+
 def test_the_will_is_published_when_the_link_breaks_and_not_after_a_goodbye(fabric):
     _, heard = listener(fabric, "will/#", qos=1)
     polite = up(fabric, fabric.link("polite", Will("will/polite", b"lost")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +15,7 @@ _MOST_RUNS = 16
 
 
 @contextlib.contextmanager
-def state_folder(wanted: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+def state_folder(wanted: Path | None, environ: Mapping[str, str]) -> Generator[Path, None, None]:
     """Make a folder and hold it for this run, so that another run cannot change its files underneath.
 
     Parameters
