@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
+from pydantic import ValidationError
+
 from becomingone import __version__
 from becomingone.devices.contract import Channel, Sensor
-from becomingone.errors import DeviceError
+from becomingone.errors import DeviceError, KernelError, TopicError
 from becomingone.kairos.bands import HARDWARE_CLASSES, Band, bands_for
 from becomingone.node.config import InputSection, NodeConfig
 from becomingone.node.pipeline import ChannelId, ChannelPipeline
@@ -51,45 +53,72 @@ def plan_channels(
     Raises
     ------
     DeviceError
-        When two channels would have the same name.
+        When two channels would have the same name, or one has a name, rate or floor that cannot be.
     """
     planned: list[tuple[ChannelAbout, list[tuple[str, ChannelPipeline]]]] = []
+    names: set[str] = set()
     for channel in device.channels:
-        name = check_name(entry.prefix + channel.name, "channel")
+        name = entry.prefix + channel.name
+        if name in names:
+            msg = f"{entry.kind} has two channels {channel.name}"
+            raise DeviceError(msg)
         if name in taken:
             msg = f"channel {name} of {entry.name} has the name of another device's: give one of them a prefix"
             raise DeviceError(msg)
-        bands = _bands(config, entry, channel)
-        frame_s = max(1.0 / config.frames_per_s, 1.0 / channel.rate_hz)
-        about = ChannelAbout(
-            name=name,
-            device=entry.name,
-            kind=entry.kind,
-            unit=channel.unit,
-            quantity=channel.quantity,
-            rate_hz=channel.rate_hz,
-            floor=channel.floor,
-            origin=device.origin,
-            bands=tuple(band.name for band in bands),
-            interval_s=frame_s,
-        )
-        fed: list[tuple[str, ChannelPipeline]] = []
-        for band in bands:
-            identity = ChannelId(band.name, name)
-            if identity not in pipelines:
-                pipelines[identity] = ChannelPipeline(
-                    identity,
-                    band,
-                    channel=channel,
-                    origin=device.origin,
-                    boot=boot,
-                    clock=clock,
-                    p_false=config.kairos.p_false,
-                    frame_s=frame_s,
-                )
-            fed.append((channel.name, pipelines[identity]))
-        planned.append((about, fed))
+        names.add(name)
+        try:
+            planned.append(_plan(config, entry, device, channel, name, boot=boot, clock=clock, pipelines=pipelines))
+        except (TopicError, KernelError) as error:
+            raise DeviceError(f"channel {name}: {error}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise DeviceError(f"channel {name}: {field}: {first['msg']}") from error
     return planned
+
+
+def _plan(
+    config: NodeConfig,
+    entry: InputSection,
+    device: Sensor,
+    channel: Channel,
+    name: str,
+    *,
+    boot: int,
+    clock: MeshClock,
+    pipelines: dict[ChannelId, ChannelPipeline],
+) -> tuple[ChannelAbout, list[tuple[str, ChannelPipeline]]]:
+    check_name(name, "channel")
+    bands = _bands(config, entry, channel)
+    frame_s = max(1.0 / config.frames_per_s, 1.0 / channel.rate_hz)
+    about = ChannelAbout(
+        name=name,
+        device=entry.name,
+        kind=entry.kind,
+        unit=channel.unit,
+        quantity=channel.quantity,
+        rate_hz=channel.rate_hz,
+        floor=channel.floor,
+        origin=device.origin,
+        bands=tuple(band.name for band in bands),
+        interval_s=frame_s,
+    )
+    fed: list[tuple[str, ChannelPipeline]] = []
+    for band in bands:
+        identity = ChannelId(band.name, name)
+        if identity not in pipelines:
+            pipelines[identity] = ChannelPipeline(
+                identity,
+                band,
+                channel=channel,
+                origin=device.origin,
+                boot=boot,
+                clock=clock,
+                p_false=config.kairos.p_false,
+                frame_s=frame_s,
+            )
+        fed.append((channel.name, pipelines[identity]))
+    return about, fed
 
 
 def describe(

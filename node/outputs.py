@@ -8,14 +8,17 @@ from collections.abc import Callable
 
 from becomingone.broker.link import Message
 from becomingone.devices.contract import Output
-from becomingone.errors import FrameError
+from becomingone.errors import DeviceError, DeviceUnavailableError, FrameError
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler, Timer
 from becomingone.wire.announce import OutputState
-from becomingone.wire.command import Freshness, decode_command
+from becomingone.wire.command import RANGES, Freshness, decode_command
 
 _LOG = logging.getLogger(__name__)
 _REPORT_NS = NANOSECONDS
 """The state is published at most once a second while only the values change."""
+
+_AGAIN_NS = NANOSECONDS
+"""A device that could not be put to rest is tried again after this long."""
 
 
 class OutputRunner:
@@ -35,6 +38,13 @@ class OutputRunner:
         Gives the turns.
     report : callable
         Publishes the output's state.
+
+    Raises
+    ------
+    DeviceError
+        Its role is one that no command is for.
+    DeviceUnavailableError
+        It cannot be put to rest.
     """
 
     def __init__(
@@ -59,7 +69,12 @@ class OutputRunner:
         self._fresh_until = 0
         self._watch: Timer | None = None
         self._reported_ns = -_REPORT_NS
-        device.rest()
+        if device.role not in RANGES:
+            raise DeviceError(f"{name}: the role must be one of {', '.join(RANGES)}, not {device.role!r}")
+        try:
+            device.rest()
+        except Exception as error:
+            raise DeviceUnavailableError(f"{name} cannot be put to rest: {error}") from error
 
     @property
     def role(self) -> str:
@@ -76,8 +91,8 @@ class OutputRunner:
             _LOG.debug("%s: command refused: %s", self.name, error)
             return
         self._fresh_until = self._clock.monotonic_ns() + self._stale_ns
-        if self._watch is None:
-            self._watch = self._scheduler.call_at(self._fresh_until, self._check)
+        self._call_off()
+        self._watch = self._scheduler.call_at(self._fresh_until, self._check)
         try:
             self._device.apply(command.values)
         except Exception as error:  # noqa: BLE001 - a failing device must not stop the others, and must be seen
