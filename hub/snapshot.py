@@ -123,7 +123,7 @@ def _channels(member: Member, state: MeshState, table: ChannelTable) -> dict[str
 
 
 def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+    return None if value is None else round(value, _DIGITS) + 0.0  # no −0.0
 
 
 def _phase(value: complex) -> float:

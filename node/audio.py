@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from typing import Any
@@ -46,6 +47,50 @@ class SoundCard:
             raise DeviceUnavailableError(msg) from error
 
 
+class BlockTimer:
+    """Times blocks by their count, held to the measured times by a delay-locked loop.
+
+    A sound server hands blocks over in bursts, so that single measurements are off by tens of ms, while the samples
+    themselves are evenly spaced. The loop is F. Adriaensen's ("Using a DLL to filter time", 2005), of bandwidth
+    `BANDWIDTH_HZ`.
+
+    Parameters
+    ----------
+    block_ns : float
+        Nominal length of a block, ns.
+    """
+
+    BANDWIDTH_HZ = 0.1
+    RESET_NS = 250_000_000
+    """A measurement further off than this is an interruption, not jitter."""
+
+    def __init__(self, block_ns: float) -> None:
+        turn = 2.0 * math.pi * self.BANDWIDTH_HZ * block_ns / 1e9
+        self._nominal = block_ns
+        self._b = math.sqrt(2.0) * turn
+        self._c = turn * turn
+        self._next: float | None = None
+        self._period = block_ns
+
+    def start_ns(self, measured_ns: int, *, interrupted: bool) -> int:
+        """Give the time of a block's first sample.
+
+        Parameters
+        ----------
+        measured_ns : int
+            What the clocks said when the block was handed over.
+        interrupted : bool
+            Whether samples were lost before it.
+        """
+        if self._next is None or interrupted or abs(measured_ns - self._next) > self.RESET_NS:
+            self._next, self._period = float(measured_ns), self._nominal
+        start = self._next
+        error = measured_ns - start
+        self._next += self._period + self._b * error
+        self._period += self._c * error
+        return round(start)
+
+
 class SoundStream:
     """A running recording; made by `SoundCard.record`."""
 
@@ -53,6 +98,7 @@ class SoundStream:
         self._clock = clock
         self._blocks: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=_KEPT_BLOCKS)
         self._lock = threading.Lock()
+        self._timer = BlockTimer(block / rate_hz * 1e9)
         self._stream = library.InputStream(
             samplerate=rate_hz, blocksize=block, device=device, channels=1, dtype="float32", callback=self._heard
         )
@@ -72,9 +118,10 @@ class SoundStream:
         """See `becomingone.devices.contract.AudioStream.close`."""
         self._stream.close()
 
-    def _heard(self, data: NDArray[np.float32], _frames: int, times: Any, _status: object) -> None:  # noqa: ANN401
+    def _heard(self, data: NDArray[np.float32], _frames: int, times: Any, status: Any) -> None:  # noqa: ANN401
         # PortAudio's clock and ours differ in their zero; both ages are measured at this one instant.
         age_s = max(0.0, times.currentTime - times.inputBufferAdcTime)
-        start = self._clock.monotonic_ns() - int(age_s * 1e9)
+        measured = self._clock.monotonic_ns() - int(age_s * 1e9)
+        start = self._timer.start_ns(measured, interrupted=bool(status.input_overflow))
         with self._lock:
             self._blocks.append((start, data[:, 0].copy()))

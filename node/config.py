@@ -101,11 +101,13 @@ class NodeBody(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> NodeBody:
-        names = [device.name for device in (*self.inputs, *self.outputs)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            msg = f"device names must be unique; used twice: {', '.join(twice)}"
-            raise ValueError(msg)
+        names: set[str] = set()
+        for part, sections in (("inputs", self.inputs), ("outputs", self.outputs)):
+            for number, section in enumerate(sections):
+                if section.name in names:
+                    msg = f"{part}[{number}].name: two devices are named {section.name}"
+                    raise ValueError(msg)
+                names.add(section.name)
         return self
 
     @model_validator(mode="after")

@@ -66,7 +66,6 @@ class OutputRunner:
         self._scheduler = scheduler
         self._report = report
         self._freshness = Freshness()
-        self._fresh_until = 0
         self._watch: Timer | None = None
         self._reported_ns = -_REPORT_NS
         if device.role not in RANGES:
@@ -90,9 +89,7 @@ class OutputRunner:
             self.refused[error.reason] += 1
             _LOG.debug("%s: command refused: %s", self.name, error)
             return
-        self._fresh_until = self._clock.monotonic_ns() + self._stale_ns
-        self._call_off()
-        self._watch = self._scheduler.call_at(self._fresh_until, self._check)
+        self._wait(self._stale_ns, lambda: self.rest("no fresh command"))
         try:
             self._device.apply(command.values)
         except Exception as error:  # noqa: BLE001 - a failing device must not stop the others, and must be seen
@@ -103,20 +100,25 @@ class OutputRunner:
         self._tell(OutputState(doing="command", why="the hub's command", values=dict(command.values)))
 
     def rest(self, why: str) -> None:
-        """Go to the safe state and say why."""
+        """Go to the safe state and say why; a device that fails to is tried again until it does or obeys a command."""
+        self._wait(None)
+        try:
+            self._device.rest()
+        except Exception as error:  # noqa: BLE001 - it must not keep the other outputs from going to rest
+            self.refused["device"] += 1
+            _LOG.warning("%s: cannot rest: %s", self.name, error)
+            self._wait(_AGAIN_NS, lambda: self.rest(why))
+            self._tell(OutputState(doing="command", why=f"cannot rest ({why}): {error}", values=self.state.values))
+        else:
+            self._tell(OutputState(doing="rest", why=why, values={}))
+
+    def _wait(self, delay_ns: int | None, then: Callable[[], None] = lambda: None) -> None:
+        """Do this later, and call off what was to be done before; None: nothing."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        self._device.rest()
-        self._tell(OutputState(doing="rest", why=why, values={}))
-
-    def _check(self) -> None:
-        """Rest when commands have stopped; the deadline moves with each command, the timer follows lazily."""
-        self._watch = None
-        if self._clock.monotonic_ns() >= self._fresh_until:
-            self.rest("no fresh command")
-        else:
-            self._watch = self._scheduler.call_at(self._fresh_until, self._check)
+        if delay_ns is not None:
+            self._watch = self._scheduler.call_at(self._scheduler.monotonic_ns() + delay_ns, then)
 
     def _tell(self, state: OutputState) -> None:
         changed = (state.doing, state.why) != (self.state.doing, self.state.why)
