@@ -54,7 +54,7 @@ class EmbeddedBroker:
             When amqtt is not installed.
         """
         try:
-            from amqtt.broker import Broker  # noqa: PLC0415 - 0.2 s of imports that only this broker needs
+            from becomingone.broker.loopback import LoopbackBroker  # noqa: PLC0415 - 0.2 s of imports
         except ImportError as error:
             msg = "the embedded broker needs amqtt: pip install 'becomingone[hub]'"
             raise MissingLibraryError(msg) from error
@@ -66,7 +66,7 @@ class EmbeddedBroker:
         self.port = self.port or free_port(self.host)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_end_broken_session)
-        self._broker = Broker(
+        self._broker = LoopbackBroker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}", "max_connections": 0}},
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
@@ -88,10 +88,9 @@ class EmbeddedBroker:
 
 
 def _end_broken_session(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """End the connection of a session that failed inside amqtt; its client connects again.
+    """End the connection of a session that failed inside amqtt: a client of ours connects again.
 
-    amqtt 0.12 walks over its subscriptions while others add to them, so that of several clients that connect at once
-    one may be accepted and never served (seen).
+    asyncio's own way is a traceback on standard error and a connection that stays open and is never served.
     """
     if context.get("message") != "Unhandled exception in client_connected_cb":
         loop.default_exception_handler(context)

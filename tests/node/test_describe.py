@@ -62,7 +62,10 @@ def test_a_channel_has_its_device_s_name_after_the_prefix() -> None:
     planner = Planner(config_of({"prefix": "left_"}))
     abouts = planner.plan(Channel("gyr", "rad/s", 50.0, "angular_rate", 0.05), channel("b"))
     assert [about.name for about in abouts] == ["left_gyr", "left_b"]
-    assert {(name, pipeline.identity.channel) for name, pipeline in planner.fed} == {("gyr", "left_gyr"), ("b", "left_b")}
+    assert {(name, pipeline.identity.channel) for name, pipeline in planner.fed} == {
+        ("gyr", "left_gyr"),
+        ("b", "left_b"),
+    }
     gyr = abouts[0]
     assert (gyr.device, gyr.kind, gyr.unit, gyr.quantity, gyr.rate_hz, gyr.floor, gyr.origin) == (
         "d0",
@@ -77,7 +80,9 @@ def test_a_channel_has_its_device_s_name_after_the_prefix() -> None:
 
 def test_a_name_that_another_device_has_is_refused() -> None:
     planner = Planner(config_of({}, {"prefix": "x_"}))
-    with pytest.raises(DeviceError, match="channel a of d0 has the name of another device's: give one of them a prefix"):
+    with pytest.raises(
+        DeviceError, match="channel a of d0 has the name of another device's: give one of them a prefix"
+    ):
         planner.plan(channel("a"), taken={"a"})
     assert [about.name for about in planner.plan(channel("a"), number=1, taken={"a"})] == ["x_a"]
 
@@ -161,7 +166,10 @@ def test_about_tells_of_devices_bands_and_itself() -> None:
     planner = Planner(config_of({}, {"prefix": "x_"}, capability=2.5, hardware="pi_4"))
     channels = planner.plan(channel("a", 4.0))
     about = about_of(planner, channels, d0=Status(available=True))
-    assert [(d.name, d.available, d.reason) for d in about.devices] == [("d0", True, ""), ("d1", False, "not opened yet")]
+    assert [(d.name, d.available, d.reason) for d in about.devices] == [
+        ("d0", True, ""),
+        ("d1", False, "not opened yet"),
+    ]
     assert list(about.bands) == ["stride", "breath", "minute", "replayed_day"]
     assert about.bands["stride"].frequency_hz == 0.78
     assert (about.node, about.hardware, about.tau_s, about.capability) == ("n", "pi_4", (1.0, 60.0), 2.5)

@@ -226,7 +226,7 @@ def test_each_command_is_let_through_once_in_order_before_it_expires() -> None:
 
 
 def test_the_very_first_command_is_let_through() -> None:
-    Freshness().check(OutputCommand(boot=0, id=0, expires_us=0, values={}), 0)
+    assert refusal(Freshness().check, OutputCommand(boot=0, id=0, expires_us=0, values={}), 0) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 9), st.integers(0, 9)), max_size=30))
@@ -243,6 +243,6 @@ def test_what_is_let_through_only_grows_and_has_not_expired(commands: list[tuple
 
 def test_an_expired_command_does_not_make_an_older_one_replayed() -> None:
     freshness = Freshness()
-    with pytest.raises(FrameError, match="^expired: "):
+    with pytest.raises(FrameError, match=r"^expired: "):
         freshness.check(NodeCommand(1, 5, 10), 11)
-    freshness.check(NodeCommand(1, 4, 20), 11)
+    assert refusal(freshness.check, NodeCommand(1, 4, 20), 11) is None

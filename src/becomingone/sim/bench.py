@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Callable
 from typing import TextIO
 
 from becomingone.config.loader import digest
@@ -13,7 +14,7 @@ from becomingone.hub.config import HubConfig
 from becomingone.hub.service import Hub
 from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
-from becomingone.node.runner import InlineRunner
+from becomingone.node.runner import InlineRunner, Runner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.broker import SimBroker, SimLink
 from becomingone.sim.clock import VirtualScheduler
@@ -81,8 +82,18 @@ class Bench:
         self.hub.start()
         return self.hub
 
-    def add_node(self, config: NodeConfig) -> NodeAgent:
-        """Start a node; one of the same id that was there before is thereby started again."""
+    def add_node(self, config: NodeConfig, *, make_runner: Callable[[str], Runner] | None = None) -> NodeAgent:
+        """Start a node; one of the same id that was there before is killed and thereby started again.
+
+        Parameters
+        ----------
+        config : NodeConfig
+            What it is and has.
+        make_runner : callable, optional
+            Makes, for a device's name, where its calls run; by default they return at once.
+        """
+        if config.node in self.nodes:
+            self.kill(config.node)
         clock = MeshClock(self.scheduler, config.clock.sigma_s)
         ports = SimPorts(clock)
         node = NodeAgent(
@@ -93,7 +104,7 @@ class Bench:
             ports=ports,
             clock=clock,
             scheduler=self.scheduler,
-            make_runner=lambda _name: InlineRunner(self.scheduler),
+            make_runner=make_runner or (lambda _name: InlineRunner(self.scheduler)),
             rng=self._fork(),
             pid=0,
         )

@@ -104,7 +104,7 @@ class SimBroker:
             self._end(before, publish_will=True)
         session = _Session(link)
         self._sessions[link.client_id] = session
-        self._later(delay, lambda: link.accepted(session) if session.open else None)
+        self._later(delay, lambda: link.accepted(session) if session.open else link.refused("the connection broke"))
 
     def subscribe(self, session: _Session, filters: list[tuple[str, Qos]], granted: Callable[[], None]) -> None:
         """Take a SUBSCRIBE: it is granted, and what is retained under the filters is sent (MQTT 3.1.1, 3.8.4)."""
@@ -206,9 +206,9 @@ class SimLink(LinkBase):
         if self._closing or self._session is not session:
             return
         again, self._unacked = self._unacked, {}
-        self._accepted()
-        for message in again.values():
+        for message in again.values():  # before anything new: MQTT-4.6.0-1
             self._transmit(message, 1)
+        self._accepted()
 
     def refused(self, reason: str) -> None:
         """Hear that there is no connection."""

@@ -1,0 +1,411 @@
+"""A node's account of itself, in virtual time: when it is ready, what it corrects, what it counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from becomingone.errors import DeviceError
+from becomingone.node.config import NodeConfig
+from becomingone.node.runner import InlineRunner
+from becomingone.sim.bench import Bench
+from becomingone.sim.broker import SimLink
+from becomingone.wire.command import NodeCommand, OutputCommand, encode_command, encode_node_command
+from becomingone.wire.frame import PhaseFrame, decode_frame
+
+BASE = "becomingone/home/node/n"
+TONE = {"kind": "synthetic", "bands": ["stride"], "options": {"frequency_hz": 0.78, "rate_hz": 50}}
+SILENT = {"name": "ears", "kind": "microphone"}  # a simulated node has no sound card
+
+FLAKY = '''\
+"""A sensor that cannot be opened before `opens_s`, and whose reads fail between `fails_s` and `mends_s`."""
+
+from pydantic import BaseModel
+
+from becomingone.devices.contract import Channel
+
+
+class Options(BaseModel, frozen=True, extra="forbid"):
+    opens_s: float = 0.0
+    fails_s: float = 1e9
+    mends_s: float = 1e9
+    name: str = "a"
+
+
+class Device:
+    origin = "live"
+
+    def __init__(self, options, ports):
+        self._options, self._ports = options, ports
+        self.channels = (Channel(options.name, "V", 10.0, "voltage", 0.0),)
+        if self._now() < options.opens_s:
+            raise OSError("not there yet")
+
+    def _now(self):
+        return self._ports.clock.monotonic_ns() / 1e9
+
+    def read(self):
+        if self._options.fails_s <= self._now() < self._options.mends_s:
+            raise OSError("loose wire")
+        return {self._options.name: self._now() % 1.0}
+
+    def close(self):
+        pass
+'''
+
+LAMP = '''\
+"""A display that breaks at will: see `broken`."""
+
+from pydantic import BaseModel
+
+
+class Options(BaseModel, frozen=True, extra="forbid"):
+    role: str = "display"
+    stuck: bool = False
+
+
+class Device:
+    def __init__(self, options, ports):
+        self.role, self._options, self._ports, self._started = options.role, options, ports, False
+
+    def apply(self, values):
+        self._started = True
+
+    def rest(self):
+        if self._options.stuck and self._started:
+            raise OSError("stuck")
+        self._ports.terminal.write("rest\\n")
+'''
+
+
+@pytest.fixture
+def drop_in(tmp_path: Path) -> Path:
+    (tmp_path / "flaky.py").write_text(FLAKY)
+    (tmp_path / "lamp.py").write_text(LAMP)
+    return tmp_path
+
+
+def config_of(**fields: Any) -> NodeConfig:
+    return NodeConfig.model_validate({"node": "n", **fields})
+
+
+def retained(bench: Bench, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(bench.broker.retained[f"{BASE}/{name}"])
+    return content
+
+
+def states(bench: Bench) -> list[str]:
+    return [entry.payload.decode("latin-1") for entry in bench.broker.trace if entry.topic == f"{BASE}/state"]
+
+
+def frames(bench: Bench, band: str = "stride") -> list[PhaseFrame]:
+    return [decode_frame(e.payload) for e in bench.broker.trace if f"/phase/{band}/" in e.topic]
+
+
+def stranger(bench: Bench) -> SimLink:
+    link = bench.client("stranger")
+    link.start()
+    bench.run_for(0.01)
+    return link
+
+
+# Ready
+
+
+def test_a_node_without_inputs_is_ready_at_once() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of())
+    bench.run_for(0.1)
+    assert states(bench) == ["ready"]
+    assert retained(bench, "about")["interval_s"] == 30.0
+
+
+def test_a_node_is_ready_when_every_device_has_delivered_or_failed() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{"name": "t", **TONE}, SILENT]))
+    bench.run_for(0.5)
+    assert states(bench)[-1] == "ready"
+    devices = {device["name"]: device for device in retained(bench, "about")["devices"]}
+    assert devices["t"]["available"]
+    assert not devices["ears"]["available"]
+    assert devices["ears"]["reason"] == "a simulated node has no sound card"
+
+
+def test_a_device_that_never_answers_holds_up_nobody(drop_in: Path) -> None:
+    """Its thread waits for ever; the node says so, is ready, and sends what it has."""
+
+    class Nothing:
+        def submit(self, *_: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    bench = Bench(1)
+    config = config_of(inputs=[{"name": "t", **TONE}, {"name": "f", "kind": "flaky"}], drop_in=drop_in)
+    bench.add_node(config, make_runner=lambda name: Nothing() if name == "f" else InlineRunner(bench.scheduler))
+    bench.run_for(4.0)
+    assert states(bench)[-1] == "init"
+    assert len(frames(bench)) > 20
+    bench.run_for(2.0)
+    assert states(bench)[-1] == "ready"
+    assert retained(bench, "about")["devices"][1]["reason"] == "its opening has not returned"
+
+
+def test_a_device_that_comes_and_goes_is_told_and_its_numbers_go_on(drop_in: Path) -> None:
+    bench = Bench(1)
+    device = {
+        "name": "f",
+        "kind": "flaky",
+        "bands": ["stride"],
+        "options": {"opens_s": 3.0, "fails_s": 8.0, "mends_s": 12},
+    }
+    bench.add_node(config_of(inputs=[device], drop_in=drop_in))
+    bench.run_for(0.5)
+    about = retained(bench, "about")
+    assert states(bench)[-1] == "ready"
+    assert (about["devices"][0]["reason"], about["channels"], about["interval_s"]) == ("not there yet", [], 30.0)
+    bench.run_for(7.0)
+    about = retained(bench, "about")
+    assert about["devices"][0]["available"]
+    assert about["channels"][0]["bands"] == ["stride"]
+    assert about["interval_s"] == 0.1
+    bench.run_for(2.0)
+    about = retained(bench, "about")
+    assert (about["devices"][0]["reason"], about["interval_s"]) == ("loose wire", 30.0)
+    assert about["channels"] != []  # it has the channel, whether the device works just now or not
+    bench.run_for(10.0)
+    assert retained(bench, "about")["devices"][0]["available"]
+    seqs = [frame.seq for frame in frames(bench)]
+    assert seqs == list(range(len(seqs)))
+    assert states(bench)[-1] == "ready"
+
+
+def test_two_devices_with_one_name_for_a_channel(drop_in: Path) -> None:
+    bench = Bench(1)
+    inputs = [{"name": f"f{n}", "kind": "flaky", "bands": ["stride"]} for n in range(2)]
+    bench.add_node(config_of(inputs=inputs, drop_in=drop_in))
+    bench.run_for(5.0)
+    about = retained(bench, "about")
+    assert [channel["device"] for channel in about["channels"]] == ["f0"]
+    assert [device["available"] for device in about["devices"]] == [True, False]
+    assert "give one of them a prefix" in about["devices"][1]["reason"]
+
+
+def test_a_channel_name_that_the_wire_does_not_take_is_a_reason_and_no_crash(drop_in: Path) -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{"name": "f", "kind": "flaky", "options": {"name": "A B"}}], drop_in=drop_in))
+    bench.run_for(5.0)
+    assert "must be 1 to 63" in retained(bench, "about")["devices"][0]["reason"]
+    assert states(bench)[-1] == "ready"
+
+
+# State
+
+
+@pytest.mark.parametrize("lie", [b"lost", b"disconnected", b"", b"\xff"])
+def test_what_others_say_of_its_state_is_corrected(lie: bytes) -> None:
+    bench = Bench(1)
+    bench.add_node(config_of())
+    bench.run_for(1.0)
+    stranger(bench).publish(f"{BASE}/state", lie, qos=1, retain=True)
+    bench.run_for(0.1)
+    assert states(bench) == ["ready", lie.decode("latin-1"), "ready"]
+    assert bench.broker.retained[f"{BASE}/state"] == b"ready"
+
+
+def test_stopping_is_the_last_word() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{"name": "t", **TONE}], outputs=[{"name": "light", "kind": "terminal"}]))
+    bench.run_for(2.0)
+    done: list[bool] = []
+    bench.nodes["n"].stop(lambda: done.append(True))
+    bench.run_for(0.1)
+    count = len(bench.broker.trace)
+    bench.run_for(60.0)
+    assert done == [True]
+    assert len(bench.broker.trace) == count
+    assert states(bench)[-1] == "disconnected"
+    assert retained(bench, "output/light/state") == {"doing": "rest", "why": "the node stops", "values": {}}
+
+
+def test_stopping_without_a_broker() -> None:
+    bench = Bench(1)
+    bench.broker.crash()
+    bench.add_node(config_of())
+    bench.run_for(5.0)
+    done: list[bool] = []
+    bench.nodes["n"].stop(lambda: done.append(True))
+    bench.run_for(60.0)
+    assert done == [True]
+
+
+# Health
+
+
+def test_health_figures() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{"name": "t", **TONE}], health_s=5, clock={"sigma_s": 0.02}))
+    bench.run_for(21.0)
+    health = retained(bench, "health")
+    told = [json.loads(e.payload) for e in bench.broker.trace if e.topic == f"{BASE}/health"]
+    assert [h["uptime_s"] for h in told[1:]] == [5.0, 10.0, 15.0, 20.0]
+    assert told[0]["uptime_s"] < 0.1
+    topics = [entry.topic for entry in bench.broker.trace]
+    last = len(topics) - 1 - topics[::-1].index(f"{BASE}/health")
+    assert health["frames"] == sum("/phase/" in topic for topic in topics[:last])
+    assert (health["dropped"], health["dropped_reasons"], health["refused_commands"]) == (0, {}, {})
+    assert health["clock_sigma_s"] == pytest.approx(0.02)
+    assert (health["rss_bytes"], health["cpu_s"]) == (None, 0.0)  # it has no process of its own
+
+
+def test_no_frame_counts_as_dropped_before_the_first_connection() -> None:
+    bench = Bench(1)
+    bench.broker.crash()
+    bench.add_node(config_of(inputs=[{"name": "t", **TONE}]))
+    bench.run_for(10.0)
+    bench.broker.restart()
+    bench.run_for(5.0)
+    assert bench.nodes["n"].dropped.total() == 0
+    bench.broker.crash()
+    bench.run_for(2.0)
+    bench.broker.restart()
+    bench.run_for(35.0)
+    health = retained(bench, "health")
+    assert 15 <= health["dropped"] <= 45
+    assert health["dropped_reasons"] == {"link down": health["dropped"]}
+
+
+# Commands
+
+
+def test_a_rebirth_is_obeyed_once_and_in_time() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(health_s=1))
+    bench.run_for(1.05)
+    link = stranger(bench)
+    now_us = bench.scheduler.time_us()
+
+    def abouts() -> int:
+        return sum(entry.topic == f"{BASE}/about" for entry in bench.broker.trace)
+
+    before = abouts()
+    for boot, number, expires_us in (
+        (1, 0, now_us + 10**6),
+        (1, 0, now_us + 10**6),
+        (1, 1, now_us - 1),
+        (0, 9, now_us + 10**6),
+    ):
+        link.publish(f"{BASE}/cmd/rebirth", encode_node_command(NodeCommand(boot, number, expires_us)), qos=1)
+    link.publish(f"{BASE}/cmd/rebirth", b"please", qos=1)
+    link.publish(f"{BASE}/cmd/restart", encode_node_command(NodeCommand(1, 5, now_us + 10**6)), qos=1)
+    bench.run_for(2.0)
+    assert abouts() == before + 1
+    assert bench.nodes["n"].refused == {"replayed": 2, "expired": 1, "type": 1}
+    assert retained(bench, "health")["refused_commands"] == {"replayed": 2, "expired": 1, "type": 1}
+
+
+def command(bench: Bench, number: int, **values: float) -> bytes:
+    expires_us = bench.scheduler.time_us() + 10**6
+    return encode_command(OutputCommand(boot=1, id=number, expires_us=expires_us, values=values))
+
+
+def test_refused_output_commands_stand_in_health() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(outputs=[{"name": "light", "kind": "terminal"}], health_s=1))
+    bench.run_for(1.05)
+    link = stranger(bench)
+    link.publish(f"{BASE}/output/light/set", command(bench, 0, hue=10.0, brightness=0.5), qos=1)
+    link.publish(f"{BASE}/output/light/set", command(bench, 0, hue=10.0, brightness=0.5), qos=1)
+    link.publish(f"{BASE}/output/light/set", command(bench, 1, volume=0.5), qos=1)
+    bench.run_for(1.0)
+    assert retained(bench, "health")["refused_commands"] == {"replayed": 1, "range": 1}
+    assert retained(bench, "output/light/state")["values"] == {"hue": 10.0, "brightness": 0.5}
+
+
+def test_outputs_rest_when_the_broker_is_gone_and_say_so_when_it_is_back() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(outputs=[{"name": "light", "kind": "terminal", "stale_s": 60}]))
+    bench.run_for(0.1)
+    link = stranger(bench)
+    link.publish(f"{BASE}/output/light/set", command(bench, 0, hue=10.0, brightness=0.5), qos=1)
+    bench.run_for(0.1)
+    assert bench.ports["n"].screen.getvalue().splitlines() == ["display rests", "display hue 10 brightness 0.50"]
+    bench.broker.crash()
+    bench.run_for(0.1)
+    assert bench.ports["n"].screen.getvalue().splitlines()[-1] == "display rests"
+    bench.broker.restart()
+    bench.run_for(5.0)
+    assert retained(bench, "output/light/state") == {"doing": "rest", "why": "the broker is out of reach", "values": {}}
+
+
+def test_an_output_that_is_stuck_keeps_no_other_from_resting_nor_the_node_from_stopping(drop_in: Path) -> None:
+    bench = Bench(1)
+    outputs = [{"name": "stuck", "kind": "lamp", "options": {"stuck": True}}, {"name": "good", "kind": "lamp"}]
+    bench.add_node(config_of(outputs=outputs, drop_in=drop_in))
+    bench.run_for(0.1)
+    link = stranger(bench)
+    for name in ("stuck", "good"):
+        link.publish(f"{BASE}/output/{name}/set", command(bench, 0, hue=1.0), qos=1)
+    bench.run_for(0.1)
+    done: list[bool] = []
+    bench.nodes["n"].stop(lambda: done.append(True))
+    bench.run_for(0.1)
+    assert done == [True]
+    assert retained(bench, "output/good/state") == {"doing": "rest", "why": "the node stops", "values": {}}
+    stuck = retained(bench, "output/stuck/state")
+    assert (stuck["doing"], stuck["why"]) == ("command", "cannot rest (the node stops): stuck")
+    assert states(bench)[-1] == "disconnected"
+
+
+def test_an_output_of_a_role_that_nobody_drives_is_refused_at_the_start(drop_in: Path) -> None:
+    config = config_of(outputs=[{"name": "l", "kind": "lamp", "options": {"role": "heater"}}], drop_in=drop_in)
+    with pytest.raises(DeviceError, match="l: the role must be one of"):
+        Bench(1).add_node(config)
+
+
+# The bench itself
+
+
+def test_a_node_that_is_added_again_takes_the_place_of_the_one_before() -> None:
+    bench = Bench(1)
+    for _ in range(2):
+        bench.add_node(config_of(inputs=[{"name": "t", **TONE}]))
+        bench.run_for(5.0)
+    bench.run_for(5.0)
+    late = [frame for frame in frames(bench) if frame.time_us > 1_700_000_006_000_000]
+    assert {frame.boot for frame in late} == {2}
+    assert len({frame.time_us for frame in late}) == len(late)
+    assert states(bench)[-1] == "ready"
+
+
+def test_a_broker_that_dies_while_somebody_connects_is_tried_again() -> None:
+    for ms in range(1, 20):
+        bench = Bench(ms)
+        link = bench.client("c")
+        link.start()
+        bench.run_for(ms * 50e-6)
+        bench.broker.crash()
+        bench.run_for(0.1)
+        bench.broker.restart()
+        bench.run_for(10.0)
+        assert link.connected, ms
+
+
+def test_what_was_not_acknowledged_does_not_overtake_what_is_said_after_reconnecting() -> None:
+    """MQTT-4.6.0-1: a client sends again in the original order; a retained state must not go back in time."""
+    bench = Bench(1)
+    link = bench.client("c")
+    said: list[str] = ["old"]
+    link.on_up(lambda: link.publish("becomingone/x", said[0].encode(), qos=1, retain=True) and None)
+    link.start()
+    bench.run_for(1.0)
+    link.publish("becomingone/x", b"older", qos=1, retain=True)
+    bench.broker.cut("c")  # before it arrives
+    said[0] = "new"
+    bench.run_for(10.0)
+    assert bench.broker.retained["becomingone/x"] == b"new"
+    assert [e.payload for e in bench.broker.trace if e.topic == "becomingone/x"] == [b"old", b"older", b"new"]
