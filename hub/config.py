@@ -61,6 +61,6 @@ class HubConfig(CellConfig, HubBody):
     @model_validator(mode="after")
     def _check_dispatch(self) -> HubConfig:
         if self.dispatch.band is not None and self.dispatch.band not in self.bands:
-            msg = f"dispatch.band must be one of {', '.join(self.bands)}, not {self.dispatch.band}"
+            msg = f"dispatch.band: the plan has no band {self.dispatch.band}; it has {', '.join(self.bands)}"
             raise ValueError(msg)
         return self

@@ -15,6 +15,9 @@ from becomingone.wire.announce import State
 from becomingone.wire.command import OutputCommand, encode_command
 from becomingone.wire.topics import Topics
 
+MAX_OUTPUTS: Final = 64
+"""Outputs of one node that are driven, as many as a node's configuration may have."""
+
 Mapper = Callable[[BandState], Mapping[str, float]]
 
 
@@ -57,7 +60,7 @@ class Dispatch:
         for member in members:
             if member.state is not State.READY or member.about is None:
                 continue
-            for output in member.about.outputs:
+            for output in member.about.outputs[:MAX_OUTPUTS]:
                 mapping = MAPPINGS.get(output.role)
                 if mapping is not None:
                     command = OutputCommand(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.roster import Member, Roster
@@ -14,6 +16,12 @@ from becomingone.wire.topics import Topics
 
 _BAND_TOLERANCE = 1e-6
 """Relative difference up to which a node's band counts as the cell's."""
+
+MAX_ROWS: Final = 65_536
+"""Channels times bands of a cell; they are never forgotten while the hub runs."""
+
+MAX_NODE_ROWS: Final = 4096
+"""Channels times bands of one node, so that none takes the others' place."""
 
 
 @dataclass(slots=True)
@@ -41,6 +49,8 @@ class Ingest:
         Receives the live state.
     max_ahead_us : float
         How far in the future a frame may lie, µs.
+    refused : Counter of str
+        Counts what cannot be counted against a node: topics that are no channel's, frames of strangers.
     """
 
     topics: Topics
@@ -48,6 +58,7 @@ class Ingest:
     roster: Roster
     table: ChannelTable
     max_ahead_us: float
+    refused: Counter[str] = field(default_factory=Counter[str])
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
 
@@ -57,13 +68,19 @@ class Ingest:
         Returns
         -------
         FrameError or None
-            Why it was refused; already counted against the node, where the topic names one.
+            Why it was refused; already counted, against the node where it is a member.
         """
         try:
             levels = self.topics.parse_node(topic)
+            if levels.kind != "phase":
+                raise TopicError(f"{topic!r} is not below phase/")
         except TopicError as error:
+            self.refused["topic"] += 1
             return FrameError("topic", str(error))
         member = self.roster.heard(levels.node, now_ns)
+        if member is None:
+            self.refused["no_about"] += 1
+            return FrameError("no_about", f"{levels.node} has announced nothing yet")
         try:
             frame = decode_frame(payload)
             stream = self._streams.get(topic) or self._enrol(topic, member, levels.rest)
@@ -79,6 +96,11 @@ class Ingest:
         self.table.store(stream.row, frame)
         return None
 
+    @property
+    def streams(self) -> int:
+        """How many channels in how many bands have sent an acceptable frame."""
+        return len(self._streams)
+
     def described(self, node: str) -> None:
         """Look a node's channels up again at its next frames: its description has changed."""
         prefix = self.topics.node(node, "")
@@ -93,7 +115,9 @@ class Ingest:
             try:
                 stream.row = self._row(member, levels.rest)
             except FrameError:
-                # Described no more: frames that still come are checked against the new description.
+                # Described no more: it counts no more, and frames that still come find no row.
+                if stream.row >= 0:
+                    self.table.retire(stream.row)
                 stream.row = -1
 
     def _enrol(self, topic: str, member: Member, rest: tuple[str, ...]) -> _Stream:
@@ -107,7 +131,7 @@ class Ingest:
         Raises
         ------
         FrameError
-            ``no_about``, ``unknown_channel``, ``unknown_band`` or ``band_mismatch``.
+            ``no_about``, ``unknown_channel``, ``unknown_band``, ``band_mismatch`` or ``too_many_channels``.
         """
         if member.about is None:
             raise FrameError("no_about", f"{member.id} has not described itself yet")
@@ -123,8 +147,13 @@ class Ingest:
             raise FrameError(
                 "band_mismatch", f"{band_name} is {ours:g} Hz in this cell and {theirs:g} Hz on {member.id}"
             )
+        key = RowKey(member.id, band_name, channel_name)
+        if key not in self.table:
+            if member.rows >= MAX_NODE_ROWS or len(self.table) >= MAX_ROWS:
+                raise FrameError("too_many_channels", f"at most {MAX_NODE_ROWS} channels and bands a node are taken")
+            member.rows += 1
         return self.table.row(
-            RowKey(member.id, band_name, channel_name),
+            key,
             node=member.number,
             band=number,
             interval_s=channel.interval_s,

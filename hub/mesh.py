@@ -22,7 +22,10 @@ CORRELATION_PER_TAU: Final = 4.0
 """Correlation time (∫ρ dt) of a phase behind two poles of time constant τ, in τ."""
 
 RELEASE: Final = 3.0
-"""Hysteresis: a collapsed band is released at this many times the p that collapsed it."""
+"""Hysteresis: a collapsed band is released at this many times the p that collapsed it, and always before p is 1."""
+
+LEAST_WEIGHT: Final = 1e-9
+"""A weight below this is none: such a phase is as good as unknown, and the square of its weight may underflow."""
 
 _LEAST_INTERVALS: Final = 3.0
 """A channel that keeps its own pace always counts as fresh: its greatest age is at least so many intervals."""
@@ -48,7 +51,8 @@ class MeshEvaluator:
         self._locking = [LockingOrder(max(config.master.tau_s, band.coherence_tau_s)) for band in self._bands]
         dwell_us = int(config.decision.dwell_s * 1e6)
         self._collapse = [
-            Collapse(p_false=p_false, dwell_us=dwell_us, release_p=min(1.0, RELEASE * p_false)) for _ in self._bands
+            Collapse(p_false=p_false, dwell_us=dwell_us, release_p=min(RELEASE * p_false, (1.0 + p_false) / 2.0))
+            for _ in self._bands
         ]
         self._last_us: int | None = None
 
@@ -85,6 +89,7 @@ class MeshEvaluator:
             if len(table)
             else np.zeros(0)
         )
+        weight[weight < LEAST_WEIGHT] = 0.0
         table.floats("weight")[:] = weight
         table.phasors("tick_phasor")[:] = phasor
         return MeshState(

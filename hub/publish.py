@@ -13,8 +13,8 @@ _DIGITS = 4
 class FigurePublisher:
     """Publishes ``coherence``, ``order``, ``locking`` and ``phase`` of the cell and of each band.
 
-    A figure that is not defined any more is taken back with an empty retained payload: a number that nobody
-    vouches for must not stay on the broker.
+    A figure that is not defined (any more) is taken back with an empty retained payload: a number that nobody
+    vouches for must not stay on the broker, not even one of a hub that died before.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class FigurePublisher:
     def take(self, state: MeshState) -> None:
         """Publish what has changed."""
         for topic, text in self._texts(state):
-            if self._last.get(topic, "") != text and self._publish(topic, text.encode("ascii")):
+            if self._last.get(topic) != text and self._publish(topic, text.encode("ascii")):
                 self._last[topic] = text
 
     def withdraw(self) -> None:

@@ -60,6 +60,9 @@ class ChannelTable:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def __contains__(self, key: RowKey) -> bool:
+        return key in self._rows
+
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self._columns[column][: len(self.keys)]
 
@@ -110,6 +113,10 @@ class ChannelTable:
         """Count a node's rows in, or out until its next frame."""
         self["alive"][self["node"] == node] = alive
 
+    def retire(self, row: int) -> None:
+        """Count a row out until its next frame."""
+        self["alive"][row] = False
+
     def usable(self, now_us: float, max_age_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell, per row, whether it has a defined phase of a living node that is not too old.
 
@@ -123,5 +130,5 @@ class ChannelTable:
         valid = (self._columns["flags"][: len(self)] & int(Flags.VALID)) != 0
         alive: NDArray[np.bool_] = self._columns["alive"][: len(self)]
         fresh = (now_us - self.floats("time_us")) / 1e6 < max_age_s
-        usable: NDArray[np.bool_] = valid & alive & fresh
+        usable: NDArray[np.bool_] = valid & alive & fresh & (self.phasors() != 0.0)
         return usable

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
@@ -144,6 +144,7 @@ def noisy(n, seed=3):
 
 
 @settings(max_examples=30, deadline=None)
+@example([2471], 2)  # a short gap: the filter's weight falls below "settled" only some samples after it
 @given(st.lists(st.integers(1, 2999), max_size=12, unique=True), st.integers(0, 3))
 def test_any_split_gives_the_same(cuts, holes):
     x = noisy(3000)

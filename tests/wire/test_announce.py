@@ -298,9 +298,7 @@ def test_a_state_survives_the_wire(word: str) -> None:
     "payload", [b"", b"READY", b"ready\n", b" ready", b"alert", b"\xff", "früh".encode(), b"r" * 99]
 )
 def test_another_word_is_no_state(payload: bytes) -> None:
-    with pytest.raises(
-        FrameError, match=r"^state: the state must be one of init, ready, sleeping, disconnected, lost$"
-    ):
+    with pytest.raises(FrameError, match=r"^state: .* one of init, ready, sleeping, disconnected, lost$"):
         parse_state(payload)
 
 

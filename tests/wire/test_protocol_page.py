@@ -134,7 +134,7 @@ def test_the_keys_of_the_frame_are_those_of_the_vectors_and_of_the_cddl() -> Non
     frame = CDDL.split("\nlater-key")[0]
     commented = re.findall(r"^  (?:\? )?(\d+): .*; (\w+)", frame, re.MULTILINE)
     assert {int(number): name for number, name in commented} == keys
-    assert [quoted(row[1])[0] for row in rows if row[2] != "yes"] == ["spacing_us", "resonance"]
+    assert [quoted(row[1])[0] for row in rows if row[3] != "yes"] == ["spacing_us", "resonance"]
 
 
 def test_the_flags_are_those_of_the_code() -> None:

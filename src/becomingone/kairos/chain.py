@@ -222,7 +222,8 @@ class Chain:
         z, weight = self._demodulator.block(*self.conditioner.block(x, timing), timing)
         # Samples at which a tick falls; ω̂ changes after them, never within a stretch.
         ticks = np.arange(-(grid.slot + 1) % grid.every, n, grid.every, dtype=np.intp)
-        settled = z if weight[0] >= SETTLED_WEIGHT else np.where(weight >= SETTLED_WEIGHT, z, 0.0)
+        # After a gap the second pole's weight first falls towards the first's, so its ends do not tell.
+        settled = z if weight.min() >= SETTLED_WEIGHT else np.where(weight >= SETTLED_WEIGHT, z, 0.0)
         tuned = self._frequency.block(settled, timing, ticks)
         grid.slot += n
         lengths = np.diff(ticks, prepend=-1, append=n - 1)
