@@ -42,6 +42,8 @@ class Channel:
     floor : float
         Amplitude, in `unit`, of the smallest oscillation that this sensor can tell from its own noise. Below it the
         phase is undefined.
+    speed : float
+        Seconds of the recorded world in a second of the mesh's time; 1 for everything that is not a faster replay.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Channel:
     rate_hz: float
     quantity: str
     floor: float
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -91,7 +91,8 @@ class Device:
     def __init__(self, options: Options, ports: Ports) -> None:
         rate = exact(options.rate_hz) * exact(options.speed)
         self.channels = tuple(
-            Channel(name, options.unit, float(rate), options.quantity, options.floor) for name in options.columns
+            Channel(name, options.unit, float(rate), options.quantity, options.floor, options.speed)
+            for name in options.columns
         )
         self._samples = _chosen(options)
         self._length = self._samples.shape[1]

@@ -15,7 +15,7 @@ from becomingone.hub.dispatch import Dispatch
 from becomingone.hub.ingest import Ingest
 from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.publish import FigurePublisher
-from becomingone.hub.roster import Member, Roster
+from becomingone.hub.roster import Member, Rebirths, Roster
 from becomingone.hub.snapshot import Milestones, snapshot
 from becomingone.hub.state import BandState, MeshState
 from becomingone.hub.table import ChannelTable
@@ -36,6 +36,9 @@ REBIRTH_NS: Final = 5 * NANOSECONDS
 """A node is asked to describe itself at most this often."""
 
 REBIRTH_EXPIRY_US: Final = 10_000_000
+
+MAX_STRANGERS: Final = 256
+"""Nodes that have announced nothing yet and are asked to, at most so many in `REBIRTH_NS`."""
 
 
 class Hub:
@@ -72,8 +75,14 @@ class Hub:
         self._bands = config.band_plan()
         self._roster = Roster()
         self._table = ChannelTable()
+        self._strangers = Rebirths(REBIRTH_NS, most=MAX_STRANGERS)
         self._ingest = Ingest(
-            self._topics, self._bands, self._roster, self._table, max_ahead_us=config.ingest.max_ahead_s * 1e6
+            self._topics,
+            self._bands,
+            self._roster,
+            self._table,
+            max_ahead_us=config.ingest.max_ahead_s * 1e6,
+            refused=self.refused,
         )
         self._evaluator = MeshEvaluator(config, self._table)
         self._figures = FigurePublisher(self._topics, self._retain)
@@ -111,9 +120,14 @@ class Hub:
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
-    def _member(self, message: Message) -> Member:
-        """Give the node that a message below ``node/`` comes from."""
-        return self._roster.heard(self._topics.parse_node(message.topic).node, self._clock.monotonic_ns())
+    def _member(self, message: Message, *, its_own: bool = True) -> Member:
+        """Give the node that a message below ``node/`` is about, made a member where it is new.
+
+        What the broker had stored, or somebody else says of a node (``its_own`` False), is no sign of life.
+        """
+        node = self._topics.parse_node(message.topic).node
+        member = None if its_own and not message.retained else self._roster.get(node)
+        return member or self._roster.enrol(node, self._clock.monotonic_ns())
 
     def _refuse(self, message: Message, error: FrameError | TopicError) -> None:
         self.refused[error.reason if isinstance(error, FrameError) else "topic"] += 1
@@ -121,8 +135,8 @@ class Hub:
 
     def _take_state(self, message: Message) -> None:
         try:
-            member = self._member(message)
             state = parse_state(message.payload)
+            member = self._member(message, its_own=state is not State.LOST)  # a will, or this hub itself
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
             return
@@ -135,45 +149,59 @@ class Hub:
         elif state in (State.LOST, State.DISCONNECTED, State.SLEEPING):
             self._table.set_alive(member.number, alive=False)
             kind = {State.LOST: "lost", State.DISCONNECTED: "left", State.SLEEPING: "slept"}[state]
-            self._event(kind, {"node": member.id, "before": before})
+            if before is not None:  # it was there
+                self._event(kind, {"node": member.id, "before": before})
 
     def _take_about(self, message: Message) -> None:
         try:
+            about = parse_announcement(About, message.payload)
+            if about.node != self._topics.parse_node(message.topic).node:
+                raise FrameError("announcement", f"the description of {about.node} in another node's place")
             member = self._member(message)
-            member.about = parse_announcement(About, message.payload)
+            self._roster.keep(member, "about", len(message.payload))
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
         else:
+            member.about = about
             self._ingest.described(member.id)
 
     def _take_health(self, message: Message) -> None:
         try:
+            health = parse_announcement(Health, message.payload)
+            node = self._topics.parse_node(message.topic).node
+            if self._roster.get(node) is None:
+                raise FrameError("no_about", f"{node} has announced nothing yet")
             member = self._member(message)
-            member.health = parse_announcement(Health, message.payload)
+            self._roster.keep(member, "health", len(message.payload))
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
+        else:
+            member.health = health
 
     def _take_frame(self, message: Message) -> None:
         now_ns = self._clock.monotonic_ns()
         refusal = self._ingest.take(message.topic, message.payload, now_us=self._clock.mesh_us(now_ns), now_ns=now_ns)
         if refusal is not None:
             _LOG.debug("%s: %s", message.topic, refusal)
-            if refusal.reason == "topic":
-                self.refused["topic"] += 1
-            elif refusal.reason == "no_about":
-                self._ask_rebirth(self._member(message), now_ns)
+            if refusal.reason == "no_about":
+                self._ask_rebirth(self._topics.parse_node(message.topic).node, now_ns)
 
-    def _ask_rebirth(self, member: Member, now_ns: int) -> None:
-        if member.rebirth_ns is None or now_ns - member.rebirth_ns >= REBIRTH_NS:
+    def _ask_rebirth(self, node: str, now_ns: int) -> None:
+        member = self._roster.get(node)
+        if member is None:
+            due = self._strangers.due(node, now_ns)
+        elif due := member.rebirth_ns is None or now_ns - member.rebirth_ns >= REBIRTH_NS:
             member.rebirth_ns = now_ns
+        if due:
             command = NodeCommand(self._boot, self._command, self._clock.mesh_us(now_ns) + REBIRTH_EXPIRY_US)
             self._command += 1
-            self._link.publish(self._topics.command(member.id, "rebirth"), encode_node_command(command), qos=1)
+            self._link.publish(self._topics.command(node, "rebirth"), encode_node_command(command), qos=1)
 
     # -- what goes out ---------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
         self._figures.forget()
+        self._roster.listen(self._clock.monotonic_ns())
         self._set_state(State.READY)
 
     def _set_state(self, state: State) -> None:
@@ -185,9 +213,10 @@ class Hub:
 
     def _tick(self) -> None:
         now_ns = self._clock.monotonic_ns()
-        for member in self._roster.silent(now_ns):
+        for member in self._roster.silent(now_ns) if self._link.connected else ():
             # The broker sends it back to us, and only then does the roster change: one truth for all who listen.
-            self._link.publish(self._topics.state(member.id), State.LOST.encode(), qos=1, retain=True)
+            if self._link.publish(self._topics.state(member.id), State.LOST.encode(), qos=1, retain=True):
+                self._roster.give_up(member, now_ns)
         self._latest = self._evaluator.evaluate(self._clock.mesh_us(now_ns))
         for band in self._latest.bands:
             if band.collapsed != (band.name in self._collapsed):

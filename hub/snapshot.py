@@ -39,6 +39,9 @@ def snapshot(
     every: Counter[str] = Counter(refused)
     for member in roster.members:
         every.update(member.refused)
+    rows: dict[str, list[int]] = {}
+    for row, key in enumerate(table.keys):
+        rows.setdefault(key.node, []).append(row)
     return {
         "time_us": state.time_us,
         "valid": state.valid,
@@ -48,7 +51,7 @@ def snapshot(
         "phase": _round(dominant.phase) if dominant is not None else None,
         "dominant_band": dominant.name if dominant is not None else None,
         "bands": {band.name: _band(band) for band in state.bands if band.valid},
-        "nodes": {member.id: _node(member, state, table, now_ns) for member in roster.members},
+        "nodes": {member.id: _node(member, state, table, rows.get(member.id, []), now_ns) for member in roster.members},
         "frames": frames,
         "missing": sum(member.missing for member in roster.members),
         "refused": dict(sorted(every.items())),
@@ -75,7 +78,7 @@ def _band(band: BandState) -> dict[str, Any]:
     }
 
 
-def _node(member: Member, state: MeshState, table: ChannelTable, now_ns: int) -> dict[str, Any]:
+def _node(member: Member, state: MeshState, table: ChannelTable, rows: list[int], now_ns: int) -> dict[str, Any]:
     about = member.about
     return {
         "state": str(member.state or State.INIT),
@@ -90,21 +93,27 @@ def _node(member: Member, state: MeshState, table: ChannelTable, now_ns: int) ->
         "missing": member.missing,
         "dropped": member.health.dropped if member.health is not None else 0,
         "refused": dict(member.refused),
-        "channels": _channels(member, state, table),
+        "channels": _channels(member, state, table, rows),
     }
 
 
-def _channels(member: Member, state: MeshState, table: ChannelTable) -> dict[str, Any]:
+def _channels(member: Member, state: MeshState, table: ChannelTable, rows: list[int]) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     origins = {channel.name: channel for channel in member.about.channels} if member.about is not None else {}
-    for row, key in enumerate(table.keys):
-        if key.node != member.id or key.channel not in origins:
+    for row in rows:
+        key = table.keys[row]
+        if key.channel not in origins:
             continue
         flags = Flags(int(table["flags"][row]))
         valid = bool(flags & Flags.VALID) and bool(table["weight"][row] > 0)
         channel = channels.setdefault(
             key.channel,
-            {"origin": origins[key.channel].origin, "unit": origins[key.channel].unit, "bands": {}},
+            {
+                "origin": origins[key.channel].origin,
+                "speed": origins[key.channel].speed,
+                "unit": origins[key.channel].unit,
+                "bands": {},
+            },
         )
         channel["bands"][key.band] = {
             "valid": valid,

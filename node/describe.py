@@ -100,6 +100,7 @@ def _plan(
         rate_hz=channel.rate_hz,
         floor=channel.floor,
         origin=device.origin,
+        speed=channel.speed,
         bands=tuple(band.name for band in bands),
         interval_s=frame_s,
     )

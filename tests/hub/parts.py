@@ -120,4 +120,7 @@ class Intake:
     @property
     def content(self) -> tuple[object, ...]:
         """Everything that the table holds."""
-        return (tuple(self.table.keys), *(self.table[name].tobytes() for name in ("time_us", "phasor", "flags", "alive")))
+        return (
+            tuple(self.table.keys),
+            *(self.table[name].tobytes() for name in ("time_us", "phasor", "flags", "alive")),
+        )

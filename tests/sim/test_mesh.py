@@ -102,6 +102,30 @@ def test_what_strangers_read() -> None:
     assert about["channels"][0]["origin"] == "simulated"
 
 
+def test_a_faster_replay_says_so() -> None:
+    options = {
+        "file": "package:weather-three-airports/weather.csv.gz",
+        "columns": {"temperature": "temperature_degF"},
+        "unit": "°F",
+        "quantity": "temperature",
+        "floor": 0.5,
+        "rate_hz": 1 / 3600,
+        "time_column": "time_utc",
+        "speed": 3600,
+        "where": {"station": "EWR"},
+    }
+    weather = {"node": "sky", "hardware": "pi_2", "inputs": [{"name": "w", "kind": "recording", "options": options}]}
+    bench = bench_of(1, NodeConfig.model_validate(weather))
+    bench.run_for(90.0)
+    channel = json.loads(bench.broker.retained[f"{BASE}/node/sky/about"])["channels"][0]
+    assert (channel["origin"], channel["speed"], channel["rate_hz"]) == ("replayed", 3600, pytest.approx(1.0))
+    snapshot = retained_snapshot(bench)
+    assert snapshot["nodes"]["sky"]["channels"]["temperature"]["speed"] == 3600
+    assert snapshot["bands"]["replayed_day"]["channels"] == 1
+    frames = [decode_frame(entry.payload) for entry in bench.broker.trace if "/phase/replayed_day/" in entry.topic]
+    assert all(frame.flags & Flags.REPLAYED for frame in frames)
+
+
 def test_frames_say_that_they_are_simulated() -> None:
     bench = bench_of(1, walker("thigh", 0.0))
     bench.run_for(5.0)

@@ -248,7 +248,7 @@ def _report(figures: Snapshot | None, last: Snapshot | None, duration_s: float) 
         **last.get("refused", {}),
     }
     return {
-        "nodes": len(figures["nodes"]),
+        "nodes": sum(node["state"] == "ready" for node in figures["nodes"].values()),
         "frames": last.get("frames", 0),
         "dropped": sum(dropped.values()),
         "dropped_reasons": {reason: count for reason, count in dropped.items() if count},

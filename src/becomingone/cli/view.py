@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from becomingone.node.config import NodeConfig
+from becomingone.node.config import DeviceSection, NodeConfig
 from becomingone.wire.announce import OutputState
 
 Snapshot = Mapping[str, Any]
@@ -26,9 +26,15 @@ def banner(
         "  nodes",
     ]
     for node in nodes:
-        what = [f"{entry.name} ({entry.kind})" for entry in (*node.inputs, *node.outputs)]
+        what = [f"{entry.name} ({entry.kind}{_faster(entry)})" for entry in (*node.inputs, *node.outputs)]
         lines.append(f"    {node.node:<10} {node.hardware:<9} {', '.join(what)}")
     return [*lines, f"  logs     {logs}", "  stop     Ctrl-C"]
+
+
+def _faster(entry: DeviceSection) -> str:
+    """Say so where a recording is replayed at another speed than the world's."""
+    speed = entry.options.get("speed", 1) if entry.kind == "recording" else 1
+    return "" if speed == 1 else f", {speed:g} times as fast as it was"
 
 
 def origins(snapshot: Snapshot) -> dict[str, int]:

@@ -98,6 +98,8 @@ class ChannelAbout(_Announcement):
     rate_hz: Positive
     floor: NotNegative
     origin: Literal["live", "replayed", "simulated"]
+    speed: Positive = 1.0
+    """Seconds of the recorded world in a second of the mesh's time; above 1 for a recording replayed faster."""
     bands: Some[Name]
     interval_s: Positive
     """Seconds between the channel's frames in each band."""
