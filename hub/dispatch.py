@@ -23,7 +23,8 @@ Mapper = Callable[[BandState], Mapping[str, float]]
 
 def display(band: BandState) -> Mapping[str, float]:
     """Hue is the phase, brightness the coherence."""
-    return {"hue": 360.0 * (1.0 + band.mean_field.real) / 2.0, "brightness": band.coherence}
+    x = min(1.0, max(0.0, (1.0 + band.mean_field.real) / 2.0))  # rounding may leave the range, and nodes refuse that
+    return {"hue": 360.0 * x, "brightness": band.coherence}
 
 
 MAPPINGS: Final[Mapping[str, Mapper]] = {"display": display}

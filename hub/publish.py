@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from becomingone.hub.state import MeshState
 from becomingone.wire.topics import Topics
+
+GRACE_US: Final = 30_000_000
+"""µs that a hub has to find figures of its own before it takes back those of a hub that died before it."""
 
 _DIGITS = 4
 
@@ -13,8 +17,8 @@ _DIGITS = 4
 class FigurePublisher:
     """Publishes ``coherence``, ``order``, ``locking`` and ``phase`` of the cell and of each band.
 
-    A figure that is not defined (any more) is taken back with an empty retained payload: a number that nobody
-    vouches for must not stay on the broker, not even one of a hub that died before.
+    A figure that is not defined any more is taken back with an empty retained payload: a number that nobody vouches
+    for must not stay on the broker, not even one of a hub that died before.
 
     Parameters
     ----------
@@ -27,22 +31,26 @@ class FigurePublisher:
     def __init__(self, topics: Topics, publish: Callable[[str, bytes], bool]) -> None:
         self._topics = topics
         self._publish = publish
-        self._last: dict[str, str] = {}
+        self._last: dict[str, str | None] = {}  # None: it may have lost or kept what was published
+        self._begun_us: int | None = None
 
     def forget(self) -> None:
         """Publish everything anew next time: the broker may have lost what it retained."""
-        self._last.clear()
+        self._last = dict.fromkeys(self._last)
 
     def take(self, state: MeshState) -> None:
         """Publish what has changed."""
+        if self._begun_us is None:
+            self._begun_us = state.time_us
+        unknown = None if state.time_us - self._begun_us >= GRACE_US else ""
         for topic, text in self._texts(state):
-            if self._last.get(topic) != text and self._publish(topic, text.encode("ascii")):
+            if self._last.get(topic, unknown) != text and self._publish(topic, text.encode("ascii")):
                 self._last[topic] = text
 
     def withdraw(self) -> None:
         """Take everything back: the hub stops, and with it what the figures stood for."""
         for topic, text in list(self._last.items()):
-            if text:
+            if text != "":
                 self._publish(topic, b"")
         self._last.clear()
 
@@ -62,4 +70,4 @@ class FigurePublisher:
 
 
 def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:.{_DIGITS}f}"
+    return "" if value is None else f"{round(value, _DIGITS) + 0.0:.{_DIGITS}f}"  # no −0.0

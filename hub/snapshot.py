@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,8 @@ def _channels(member: Member, state: MeshState, table: ChannelTable, rows: list[
 
 
 def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS) + 0.0  # no −0.0
+    """Round for JSON, which has no NaN: an offset that has not been learnt is one."""
+    return None if value is None or not math.isfinite(value) else round(value, _DIGITS) + 0.0  # no −0.0
 
 
 def _phase(value: complex) -> float:

@@ -54,7 +54,9 @@ REFUSALS: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("topic", "reason", "given_frame"), REFUSALS)
+@pytest.mark.parametrize(
+    ("topic", "reason", "given_frame"), REFUSALS, ids=[f"{reason}-{n}" for n, (_, reason, _) in enumerate(REFUSALS)]
+)
 def test_what_is_refused_is_counted_and_changes_nothing(topic: str, reason: str, given_frame: Any) -> None:
     intake = Intake(about())
     assert intake.take(frame(0.5, seq=4)) is None

@@ -116,7 +116,9 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "reason"), MALFORMED)
+@pytest.mark.parametrize(
+    ("payload", "reason"), MALFORMED, ids=[f"{reason}-{n}" for n, (_, reason) in enumerate(MALFORMED)]
+)
 def test_malformed_commands_are_refused_and_counted(payload: bytes, reason: str) -> None:
     rig = Rig()
     rig.send(payload)

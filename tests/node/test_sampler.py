@@ -209,6 +209,31 @@ def test_the_backoff_starts_over_only_once_something_was_read() -> None:
     assert len(opened) < 80
 
 
+def test_a_device_that_has_worked_is_tried_again_soon() -> None:
+    tried_s: list[float] = []
+    working = False
+
+    def read() -> Reading:
+        if working:
+            return {"a": 1.0}
+        raise OSError
+
+    def make() -> Sensor:
+        tried_s.append(rig.scheduler.monotonic_ns() / SECOND_NS)
+        return FakeSensor(channel(), reading=read)
+
+    rig = Rig(make)
+    rig.run(300.0)  # by now the window is 30 s wide
+    working = True
+    rig.run(60.0)
+    assert rig.statuses[-1] == FINE
+    working = False
+    failed_s = rig.scheduler.monotonic_ns() / SECOND_NS + 0.1
+    before = len(tried_s)
+    rig.run(5.0)
+    assert tried_s[before] - failed_s <= 0.5
+
+
 def test_an_error_without_words_tells_its_kind() -> None:
     def read() -> Reading:
         raise TimeoutError

@@ -37,6 +37,7 @@ CHANNEL: dict[str, Any] = {
     "rate_hz": 100.0,
     "floor": 0.02,
     "origin": "live",
+    "speed": 1.0,
     "bands": ["fast", "stride"],
     "interval_s": 0.1,
 }
@@ -170,6 +171,8 @@ WRONG: list[tuple[Any, dict[str, Any]]] = [
     (About, channel(rate_hz=1e300)),
     (About, channel(floor=-1)),
     (About, channel(origin="dreamt")),
+    (About, channel(speed=0)),
+    (About, channel(speed=None)),
     (About, channel(bands=["FAST"])),
     (About, channel(bands="fast")),
     (About, channel(interval_s=0)),
@@ -206,12 +209,21 @@ def test_a_figure_that_is_not_finite_is_refused(literal: str) -> None:
     assert refusal(parse_announcement, OutputState, payload) == "announcement"
 
 
+def test_nan_is_not_json_even_where_it_is_ignored() -> None:
+    assert reason(OutputState, {**OUTPUT, "later": float("nan")}) == "announcement"
+
+
 def test_the_limits_themselves_are_taken() -> None:
     parsed(About, about(capability=1000, interval_s=3600, boot=(1 << 32) - 1, pid=(1 << 63) - 1))
     parsed(About, channel(rate_hz=LARGEST, floor=0))
     parsed(About, about(channels=[{**CHANNEL, "bands": []}] * 64, devices=[], outputs=[], bands={}))
     parsed(Health, {**HEALTH, "dropped_reasons": {f"r{number}": 1 for number in range(MAX_ENTRIES)}})
     assert parsed(About, about(node="a" * 63)).node == "a" * 63
+
+
+def test_a_speed_may_be_left_out() -> None:
+    older = {name: value for name, value in CHANNEL.items() if name != "speed"}
+    assert parsed(About, about(channels=[older])).channels[0].speed == 1.0
 
 
 def test_a_reason_may_be_left_out() -> None:

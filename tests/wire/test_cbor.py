@@ -106,6 +106,7 @@ def test_integers_take_the_shortest_form(key: int) -> None:
 
 
 @given(maps)
+@settings(max_examples=60)
 def test_what_we_encode_we_decode(content: dict[int, Any]) -> None:
     payload = cbor.encode(content)
     decoded = cbor.decode(payload)
@@ -122,6 +123,7 @@ def test_every_cut_is_refused(content: dict[int, Any], data: st.DataObject) -> N
 
 
 @given(maps, st.binary(min_size=1, max_size=4))
+@settings(max_examples=40)
 def test_whatever_follows_the_map_is_refused(content: dict[int, Any], tail: bytes) -> None:
     assert reason(cbor.encode(content) + tail) == "trailing"
 

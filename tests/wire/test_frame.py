@@ -154,6 +154,7 @@ def test_every_frame_survives_the_wire(frame: PhaseFrame) -> None:
 
 
 @given(frames(most=1))
+@settings(max_examples=50)
 def test_one_sample_takes_at_most_96_bytes(frame: PhaseFrame) -> None:
     assert len(encode_frame(frame)) <= 96
 
@@ -182,6 +183,7 @@ later = st.dictionaries(
 
 
 @given(frames(), later)
+@settings(max_examples=50)
 def test_keys_of_a_later_version_are_ignored(frame: PhaseFrame, more: dict[int, Any]) -> None:
     payload = item({**frame_map(fields_of(frame)), **more})
     assert fields_of(decode_frame(payload)) == fields_of(frame)

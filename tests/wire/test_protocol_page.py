@@ -198,7 +198,7 @@ def test_the_values_of_each_role_are_those_of_the_code() -> None:
 
 def test_the_reasons_are_those_of_the_code() -> None:
     documented = {quoted(row[0])[0] for row in cells("Refusals", 2)}
-    files = [*(ROOT / "src" / "becomingone" / "wire").glob("*.py"), ROOT / "hub" / "ingest.py"]
+    files = [*(ROOT / "src" / "becomingone" / "wire").glob("*.py"), *(ROOT / "hub").glob("*.py")]
     raised = {word for file in files for word in re.findall(r'FrameError\(\s*"(\w+)"', file.read_text())}
     counted = set(re.findall(r'refused\["(\w+)"\]', source("hub/service.py") + source("node/outputs.py")))
     assert documented == raised | counted

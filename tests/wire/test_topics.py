@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
@@ -66,6 +66,7 @@ def test_a_root_or_cell_that_is_no_name_is_refused(root: str, cell: str) -> None
 
 
 @given(root=st.lists(names, min_size=1, max_size=3), cell=names, node=names, levels=st.lists(names, min_size=1))
+@settings(max_examples=40)
 def test_what_is_built_is_parsed_back(root: list[str], cell: str, node: str, levels: list[str]) -> None:
     topics = Topics("/".join(root), cell)
     assert topics.parse_node(topics.node(node, *levels)) == NodeTopic(node, levels[0], tuple(levels[1:]))

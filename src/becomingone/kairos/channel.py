@@ -183,7 +183,7 @@ class ChannelKernel:
         sigma = circular_sigma(raw) if valid else SIGMA_UNIFORM
         return PhaseBlock(
             phasors=phasors,
-            coherence=unbiased(raw, n_eff) if valid else 0.0,
+            coherence=unbiased(raw, chain.coherence.n_white) if valid else 0.0,
             n_eff=n_eff,
             p=p_noise(raw, n_eff) if valid else 1.0,
             omega=chain.omega,

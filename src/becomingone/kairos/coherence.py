@@ -78,6 +78,18 @@ class LocalCoherence:
         squares = self._square / self._weight**2
         return max(1.0, 1.0 / (squares * max(total, self._filter_sum)))
 
+    @property
+    def n_white(self) -> float:
+        """Effective number of samples of white noise behind this filter, ≥ 1: 1/(Σw²·Σ_k ρ_filter(k)).
+
+        For the bias of C, not for its significance. With a tone of share a in white noise E[C²] = a² + (1 − a²)/N, N
+        being the noise's number; the measured `n_eff` counts the tone's own correlation as the noise's, and would call
+        a perfect tone incoherent until the window is many times 2πτ.
+        """
+        if self._weight <= 0.0 or self._square <= 0.0:
+            return 1.0
+        return max(1.0, 1.0 / (self._square / self._weight**2 * self._filter_sum))
+
     def step(self, v: complex, timing: Timing) -> None:
         """Take one sample: a unit phasor, or 0 where the phase is undefined."""
         alpha = timing.alpha_window
@@ -144,11 +156,11 @@ def filter_correlation(alpha: float) -> float:
     return (2.0 - alpha) ** 3 / (alpha * (1.0 + square))
 
 
-def unbiased(raw: float, n_eff: float) -> float:
-    """Return C without the bias of a finite number of samples: √clip((N·C² − 1)/(N − 1), 0, 1); 0 if N ≤ 1."""
-    if n_eff <= 1.0 + 1e-9:
+def unbiased(raw: float, n_noise: float) -> float:
+    """Return C without what N samples of noise leave of it: √clip((N·C² − 1)/(N − 1), 0, 1); 0 if N ≤ 1."""
+    if n_noise <= 1.0 + 1e-9:
         return 0.0
-    return math.sqrt(min(1.0, max(0.0, (n_eff * raw * raw - 1.0) / (n_eff - 1.0))))
+    return math.sqrt(min(1.0, max(0.0, (n_noise * raw * raw - 1.0) / (n_noise - 1.0))))
 
 
 def p_noise(raw: float, n_eff: float) -> float:
