@@ -22,6 +22,7 @@ from becomingone.hub.table import ChannelTable
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
 from becomingone.wire.announce import About, Health, State, parse_announcement, parse_state
 from becomingone.wire.command import NodeCommand, encode_node_command
+from becomingone.wire.frame import PROTOCOL
 from becomingone.wire.topics import Topics
 
 _LOG = logging.getLogger(__name__)
@@ -69,9 +70,7 @@ class Hub:
         self._clock = clock
         self._scheduler = scheduler
         self._topics = Topics(config.root, config.cell)
-        self._link: Link = links(
-            f"{config.root.replace('/', '-')}-{config.cell}-hub", Will(self._topics.hub_state, State.LOST.encode())
-        )
+        self._link: Link = links(self._topics.client_id("hub"), Will(self._topics.hub_state, State.LOST.encode()))
         self._bands = config.band_plan()
         self._roster = Roster()
         self._table = ChannelTable()
@@ -155,6 +154,8 @@ class Hub:
     def _take_about(self, message: Message) -> None:
         try:
             about = parse_announcement(About, message.payload)
+            if about.protocol != PROTOCOL:
+                raise FrameError("protocol", f"{about.node} speaks version {about.protocol}, this hub {PROTOCOL}")
             if about.node != self._topics.parse_node(message.topic).node:
                 raise FrameError("announcement", f"the description of {about.node} in another node's place")
             member = self._member(message)

@@ -90,7 +90,7 @@ class NodeAgent:
         self._started_ns = scheduler.monotonic_ns()
         self._topics = Topics(config.root, config.cell)
         self._link: Link = links(
-            f"{config.root.replace('/', '-')}-{config.cell}-{config.node}",
+            self._topics.client_id("node", config.node),
             Will(self._topics.state(config.node), State.LOST.encode()),
         )
         self._pipelines: dict[ChannelId, ChannelPipeline] = {}

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from becomingone.broker.settings import BrokerSettings
 from becomingone.config.sections import CellConfig, Name, Positive, Section
@@ -98,6 +98,14 @@ class NodeBody(Section):
     frames_per_s: Annotated[float, Field(gt=0, le=100, description="frames a second of a fast channel")] = 10.0
     health_s: Annotated[float, Field(ge=1, le=3600, description="seconds between health messages")] = 30.0
     drop_in: Annotated[Path | None, Field(description="folder of further device modules")] = None
+
+    @field_validator("node")
+    @classmethod
+    def _check_id(cls, node: str) -> str:
+        if node == "hub":
+            msg = "must be another id than hub, which is the hub's own"
+            raise ValueError(msg)
+        return node
 
     @model_validator(mode="after")
     def _check_names(self) -> NodeBody:

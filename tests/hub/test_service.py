@@ -161,6 +161,14 @@ def test_a_description_in_another_node_s_place_is_refused() -> None:
     assert seen["bands"]["stride"]["channels"] == 1
 
 
+def test_a_node_of_another_protocol_is_refused() -> None:
+    cell = Cell()
+    cell.node(protocol=2)
+    seen = cell.snapshot
+    assert seen["refused"] == {"protocol": 1}
+    assert seen["nodes"]["n"]["hardware"] is None
+
+
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"null", b"\xff", b'{"node": "n"}', b"{" * 100_000])
 @pytest.mark.parametrize("kind", ["about", "health"])
 def test_announcements_that_are_none_are_refused_and_change_nothing(kind: str, payload: bytes) -> None:

@@ -54,6 +54,7 @@ def test_the_least_that_a_node_is(tmp_path: Path) -> None:
 BAD = [
     # what is put in the place of what, and what is said
     ("node: kitchen", "node: Kitchen", "1: node: must match the pattern ^[a-z0-9][a-z0-9_-]{0,62}$ (got 'Kitchen')"),
+    ("node: kitchen", "node: hub", "1: node: must be another id than hub, which is the hub's own (got 'hub')"),
     ("node: kitchen\n", "", "1: node: is missing (must be text)"),
     ("cell: home", "cell: a/b", "2: cell: must match the pattern ^[a-z0-9][a-z0-9_-]{0,62}$ (got 'a/b')"),
     ("hardware: pi_4", "hardware: pi_5", "3: hardware: must be 'pi_zero', 'pi_4', 'pi_2', 'mac_mini' or 'cloud'"),

@@ -180,3 +180,17 @@ def test_a_filter_that_mqtt_allows_is_given_back(topic_filter: str) -> None:
 def test_a_filter_that_mqtt_forbids_is_refused(topic_filter: str) -> None:
     with pytest.raises(TopicError):
         check_filter(topic_filter)
+
+
+def test_no_two_members_have_the_same_client_id() -> None:
+    """Names may hold - and _, but no dot."""
+    members = [
+        Topics("a", "b-c").client_id("node", "d"),
+        Topics("a-b", "c").client_id("node", "d"),
+        Topics("a", "b").client_id("node", "c-d"),
+        Topics("a/b", "c").client_id("hub"),
+        Topics("a", "b").client_id("hub"),
+        Topics("a", "b").client_id("node", "hub"),
+    ]
+    assert len(set(members)) == len(members)
+    assert Topics("becomingone", "home").client_id("node", "kitchen") == "becomingone.home.node.kitchen"

@@ -112,6 +112,13 @@ class Topics:
         self.base = f"{root}/{check_name(cell, 'cell')}"
         self._node = f"{self.base}/node/"
 
+    def client_id(self, *levels: str) -> str:
+        """Build the MQTT client identifier of a member: ``becomingone.home.hub``, ``becomingone.home.node.kitchen``.
+
+        No name holds a dot, so no two members of any cells have the same one.
+        """
+        return ".".join((*self.base.split("/"), *levels))
+
     def node(self, node: str, *levels: str) -> str:
         """Build ``node/<node>/...``, the branch that one node writes below."""
         return self._node + "/".join((node, *levels))
