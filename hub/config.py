@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from becomingone.broker.settings import BrokerSettings
 from becomingone.config.sections import CellConfig, Name, Positive, Section
 
+_LEAST_INTERVALS = 3.0
+
 
 class MasterSection(Section):
     """The slow transducer."""
@@ -32,6 +34,18 @@ class IngestSection(Section):
         Positive, Field(description="a phase older than this many periods of its band has no weight")
     ] = 4.0
     max_ahead_s: Annotated[Positive, Field(description="frames further ahead are refused, s")] = 1.0
+
+    def max_age_s(self, period_s: float, interval_s: float) -> float:
+        """Give the age, in s, at which a phase has no weight left and a frame is too late for the live state.
+
+        Parameters
+        ----------
+        period_s : float
+            Period of the band.
+        interval_s : float
+            Seconds between the channel's frames: one that keeps its own pace is never too old.
+        """
+        return max(self.max_age_periods * period_s, _LEAST_INTERVALS * interval_s)
 
 
 class DispatchSection(Section):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from becomingone.errors import FrameError, TopicError
+from becomingone.hub.config import IngestSection
 from becomingone.hub.roster import Member, Roster
 from becomingone.hub.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
@@ -47,8 +48,8 @@ class Ingest:
         Tells a node's description.
     table : ChannelTable
         Receives the live state.
-    max_ahead_us : float
-        How far in the future a frame may lie, µs.
+    rules : IngestSection
+        Which frames are fresh enough.
     refused : Counter of str
         Counts what cannot be counted against a node: topics that are no channel's, frames of strangers.
     """
@@ -57,7 +58,7 @@ class Ingest:
     bands: Sequence[Band]
     roster: Roster
     table: ChannelTable
-    max_ahead_us: float
+    rules: IngestSection
     refused: Counter[str] = field(default_factory=Counter[str])
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
@@ -84,7 +85,7 @@ class Ingest:
         try:
             frame = decode_frame(payload)
             stream = self._streams.get(topic) or self._enrol(topic, member, levels.rest)
-            self._check(stream, frame, now_us)
+            self._check(member, stream, frame, now_us)
         except FrameError as error:
             member.refused[error.reason] += 1
             return error
@@ -156,16 +157,21 @@ class Ingest:
             key,
             node=member.number,
             band=number,
-            interval_s=channel.interval_s,
+            max_age_s=self.rules.max_age_s(self.bands[number].period_s, channel.interval_s),
             capability=member.about.capability,
         )
 
-    def _check(self, stream: _Stream, frame: PhaseFrame, now_us: int) -> None:
+    def _check(self, member: Member, stream: _Stream, frame: PhaseFrame, now_us: int) -> None:
         if stream.row < 0:
             raise FrameError("unknown_channel", "the node no longer describes this channel and band")
-        if (frame.boot, frame.seq) <= (stream.boot, stream.seq):
-            raise FrameError("duplicate", f"frame {frame.seq} of boot {frame.boot} is not newer than the last")
+        if member.about is None or frame.boot != member.about.boot:
+            raise FrameError("boot", f"boot {frame.boot} is not the one that {member.id} has described")
+        if frame.boot == stream.boot and frame.seq <= stream.seq:
+            raise FrameError("duplicate", f"frame {frame.seq} is not newer than the last, {stream.seq}")
         if frame.flags & Flags.HISTORICAL:
             raise FrameError("historical", "sent late, for the memory; it never enters the live state")
-        if frame.last_time_us > now_us + self.max_ahead_us:
-            raise FrameError("future", f"{(frame.last_time_us - now_us) / 1e6:.3f} s ahead of the hub's clock")
+        age_s = (now_us - frame.last_time_us) / 1e6
+        if -age_s > self.rules.max_ahead_s:
+            raise FrameError("future", f"{-age_s:.3f} s ahead of the hub's clock")
+        if age_s > self.table.floats("max_age_s")[stream.row]:
+            raise FrameError("late", f"{age_s:.3f} s old, and no part of the live state any more")

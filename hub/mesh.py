@@ -27,9 +27,6 @@ RELEASE: Final = 3.0
 LEAST_WEIGHT: Final = 1e-9
 """A weight below this is none: such a phase is as good as unknown, and the square of its weight may underflow."""
 
-_LEAST_INTERVALS: Final = 3.0
-"""A channel that keeps its own pace always counts as fresh: its greatest age is at least so many intervals."""
-
 
 class MeshEvaluator:
     """Evaluates the mesh tick by tick.
@@ -46,7 +43,6 @@ class MeshEvaluator:
         p_false = config.kairos.p_false
         self._table = table
         self._bands = config.band_plan()
-        self._max_age_periods = config.ingest.max_age_periods
         self._least_n_eff = -math.log(p_false)
         self._locking = [LockingOrder(max(config.master.tau_s, band.coherence_tau_s)) for band in self._bands]
         dwell_us = int(config.decision.dwell_s * 1e6)
@@ -68,9 +64,7 @@ class MeshEvaluator:
         elapsed_s = (now_us - self._last_us) / 1e6 if self._last_us is not None else 0.0
         self._last_us = now_us
         band_of = table["band"]
-        periods = np.array([band.period_s for band in self._bands])[band_of]
-        max_age_s = np.maximum(self._max_age_periods * periods, _LEAST_INTERVALS * table.floats("interval_s"))
-        usable = table.usable(now_us, max_age_s)
+        usable = table.usable(now_us)
         age_s = (now_us - table.floats("time_us")) / 1e6
         phasor, variance = extrapolate(
             table.phasors(),
@@ -80,15 +74,8 @@ class MeshEvaluator:
             omega_sigma=table.floats("omega_sigma"),
             clock_sigma_s=table.floats("clock_sigma_s"),
         )
-        weight = (
-            np.where(
-                usable,
-                weights(table.floats("capability"), freshness(age_s, max_age_s), np.ones(len(table)), variance),
-                0.0,
-            )
-            if len(table)
-            else np.zeros(0)
-        )
+        fresh = freshness(age_s, table.floats("max_age_s")) if len(table) else np.zeros(0)
+        weight = np.where(usable, weights(table.floats("capability"), fresh, np.ones(len(table)), variance), 0.0)
         weight[weight < LEAST_WEIGHT] = 0.0
         table.floats("weight")[:] = weight
         table.phasors("tick_phasor")[:] = phasor

@@ -80,7 +80,7 @@ class Hub:
             self._bands,
             self._roster,
             self._table,
-            max_ahead_us=config.ingest.max_ahead_s * 1e6,
+            rules=config.ingest,
             refused=self.refused,
         )
         self._evaluator = MeshEvaluator(config, self._table)
@@ -184,7 +184,7 @@ class Hub:
         refusal = self._ingest.take(message.topic, message.payload, now_us=self._clock.mesh_us(now_ns), now_ns=now_ns)
         if refusal is not None:
             _LOG.debug("%s: %s", message.topic, refusal)
-            if refusal.reason == "no_about":
+            if refusal.reason in ("no_about", "boot"):
                 self._ask_rebirth(self._topics.parse_node(message.topic).node, now_ns)
 
     def _ask_rebirth(self, node: str, now_ns: int) -> None:

@@ -25,7 +25,7 @@ COLUMNS: Final = {
     "phase_sigma": np.float64,
     "clock_sigma_s": np.float64,
     "flags": np.int64,
-    "interval_s": np.float64,
+    "max_age_s": np.float64,
     "capability": np.float64,
     "alive": np.bool_,
     "weight": np.float64,
@@ -76,7 +76,7 @@ class ChannelTable:
         view: NDArray[np.complex128] = self._columns[column][: len(self.keys)]
         return view
 
-    def row(self, key: RowKey, *, node: int, band: int, interval_s: float, capability: float) -> int:
+    def row(self, key: RowKey, *, node: int, band: int, max_age_s: float, capability: float) -> int:
         """Give the row of a channel in a band, made where there is none; its description is brought up to date."""
         number = self._rows.get(key)
         if number is None:
@@ -90,7 +90,7 @@ class ChannelTable:
         columns = self._columns
         columns["node"][number] = node
         columns["band"][number] = band
-        columns["interval_s"][number] = interval_s
+        columns["max_age_s"][number] = max_age_s
         columns["capability"][number] = capability
         return number
 
@@ -117,18 +117,16 @@ class ChannelTable:
         """Count a row out until its next frame."""
         self["alive"][row] = False
 
-    def usable(self, now_us: float, max_age_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def usable(self, now_us: float) -> NDArray[np.bool_]:
         """Tell, per row, whether it has a defined phase of a living node that is not too old.
 
         Parameters
         ----------
         now_us : float
             Mesh time now.
-        max_age_s : ndarray of float64, shape (n_rows,)
-            Age at which a row has no weight left.
         """
         valid = (self._columns["flags"][: len(self)] & int(Flags.VALID)) != 0
         alive: NDArray[np.bool_] = self._columns["alive"][: len(self)]
-        fresh = (now_us - self.floats("time_us")) / 1e6 < max_age_s
+        fresh = (now_us - self.floats("time_us")) / 1e6 < self.floats("max_age_s")
         usable: NDArray[np.bool_] = valid & alive & fresh & (self.phasors() != 0.0)
         return usable

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from becomingone.hub.config import IngestSection
 from becomingone.hub.ingest import Ingest
 from becomingone.hub.roster import Roster
 from becomingone.hub.table import ChannelTable, RowKey
@@ -97,7 +98,7 @@ class Intake:
     def __init__(self, *nodes: About) -> None:
         self.roster = Roster()
         self.table = ChannelTable()
-        self.ingest = Ingest(TOPICS, BANDS, self.roster, self.table, max_ahead_us=1e6)
+        self.ingest = Ingest(TOPICS, BANDS, self.roster, self.table, rules=IngestSection())
         for node in nodes:
             self.describe(node)
 

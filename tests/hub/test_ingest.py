@@ -38,7 +38,9 @@ REFUSALS: list[tuple[str, str, Any]] = [
     ("n/phase/stride/tone/more", "unknown_channel", frame(seq=5)),
     ("n/phase/stride/tone", "duplicate", frame(seq=4)),
     ("n/phase/stride/tone", "duplicate", frame(seq=3)),
-    ("n/phase/stride/tone", "duplicate", frame(boot=0, seq=900)),
+    ("n/phase/stride/tone", "boot", frame(boot=0, seq=900)),
+    ("n/phase/stride/tone", "boot", frame(boot=2, seq=5)),
+    ("n/phase/stride/tone", "late", frame(seq=5, time_us=NOW_US - 6_000_000)),
     ("n/phase/stride/tone", "historical", frame(seq=5, flags=Flags.VALID | Flags.HISTORICAL)),
     ("n/phase/stride/tone", "future", frame(seq=5, time_us=NOW_US + 1_000_001)),
     (
@@ -148,9 +150,13 @@ def _figures(band: Any) -> tuple[float, float, float, float]:
 def test_a_new_boot_begins_anew() -> None:
     intake = Intake(about())
     assert intake.take(frame(0.1, boot=1, seq=900)) is None
+    assert intake.take(frame(0.2, boot=2, seq=0)) == "boot"  # it describes itself first
+    intake.describe(about(boot=2))
     assert intake.take(frame(0.2, boot=2, seq=0)) is None
-    assert intake.take(frame(0.3, boot=1, seq=901)) == "duplicate"
+    assert intake.take(frame(0.3, boot=1, seq=901)) == "boot"
     assert intake.phase() == pytest.approx(0.2)
+    intake.describe(about(boot=1))  # a card written anew counts from the beginning
+    assert intake.take(frame(0.4, boot=1, seq=0)) is None
     assert intake.roster.members[0].missing == 0
 
 
@@ -160,6 +166,7 @@ def test_gaps_are_counted_per_channel_and_boot() -> None:
         assert intake.take(frame(seq=seq)) is None
     for seq in (0, 2):
         assert intake.take(frame(seq=seq), "n/phase/motion/tone") is None
+    intake.describe(about(boot=2))
     assert intake.take(frame(boot=2, seq=3)) is None
     assert intake.take(frame(boot=2, seq=5)) is None
     assert intake.roster.members[0].missing == 2 + 1 + 1
@@ -168,7 +175,13 @@ def test_gaps_are_counted_per_channel_and_boot() -> None:
 def test_a_frame_a_little_ahead_is_taken() -> None:
     intake = Intake(about())
     assert intake.take(frame(time_us=NOW_US + 1_000_000)) is None
-    assert intake.take(frame(seq=1), now_us=NOW_US + 10**9) is None  # an old one has no weight, but is the latest
+
+
+def test_a_frame_is_late_when_it_would_have_no_weight() -> None:
+    intake = Intake(about())
+    age_us = round(4 / STRIDE.frequency_hz * 1e6)
+    assert intake.take(frame(seq=0), now_us=NOW_US + age_us - 1_000) is None
+    assert intake.take(frame(seq=1), now_us=NOW_US + age_us + 1_000) == "late"
 
 
 # Bands
@@ -207,7 +220,7 @@ def test_a_new_description_is_taken_into_the_table() -> None:
     intake.take(frame())
     intake.describe(about(capability=0.25, channels=(channel_about(interval_s=2.0),)))
     assert intake.table["capability"].tolist() == [0.25]
-    assert intake.table["interval_s"].tolist() == [2.0]
+    assert intake.table["max_age_s"].tolist() == [6.0]  # three intervals, more than four periods of 1/0.78 s
     assert intake.phase() == pytest.approx(0.5)
 
 

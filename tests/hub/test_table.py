@@ -17,7 +17,7 @@ def key(number: int) -> RowKey:
 def table_of(count: int) -> ChannelTable:
     table = ChannelTable()
     for number in range(count):
-        row = table.row(key(number), node=number, band=0, interval_s=0.1, capability=float(number))
+        row = table.row(key(number), node=number, band=0, max_age_s=2.0, capability=float(number))
         table.store(row, frame(number * 0.001, seq=number))
     return table
 
@@ -26,14 +26,14 @@ def test_an_empty_table() -> None:
     table = ChannelTable()
     assert len(table) == 0
     assert all(len(table[name]) == 0 for name in COLUMNS)
-    assert table.usable(NOW_US, np.zeros(0)).shape == (0,)
+    assert table.usable(NOW_US).shape == (0,)
     table.set_alive(3, alive=False)
 
 
 def test_growing_keeps_what_is_there() -> None:
     table = table_of(300)  # two doublings
     assert len(table) == 300
-    assert [table.row(key(n), node=n, band=0, interval_s=0.1, capability=float(n)) for n in (0, 63, 64, 299)] == [
+    assert [table.row(key(n), node=n, band=0, max_age_s=2.0, capability=float(n)) for n in (0, 63, 64, 299)] == [
         0,
         63,
         64,
@@ -56,8 +56,8 @@ def test_columns_are_views_that_write_through() -> None:
 
 def test_a_description_is_brought_up_to_date_and_the_state_is_kept() -> None:
     table = table_of(2)
-    assert table.row(key(1), node=7, band=1, interval_s=5.0, capability=0.5) == 1
-    assert (table["node"][1], table["band"][1], table["interval_s"][1], table["capability"][1]) == (7, 1, 5.0, 0.5)
+    assert table.row(key(1), node=7, band=1, max_age_s=5.0, capability=0.5) == 1
+    assert (table["node"][1], table["band"][1], table["max_age_s"][1], table["capability"][1]) == (7, 1, 5.0, 0.5)
     assert len(table) == 2
     assert abs(np.angle(table["phasor"][1]) - 0.001) < 1e-6
 
@@ -77,21 +77,22 @@ def test_what_is_usable() -> None:
     table.store(3, frame(time_us=NOW_US - 2_000_000))
     table.set_alive(4, alive=False)
     table.store(5, frame(time_us=NOW_US + 500_000))  # ahead, within what is taken
-    assert table.usable(NOW_US, np.full(6, 2.0)).tolist() == [True, False, True, False, False, True]
-    assert table.usable(NOW_US, np.array([2.0, 2.0, 2.0, 2.1, 2.0, 2.0]))[3]
+    assert table.usable(NOW_US).tolist() == [True, False, True, False, False, True]
+    table["max_age_s"][3] = 2.1
+    assert table.usable(NOW_US)[3]
 
 
 def test_a_phase_of_nothing_is_not_usable() -> None:
     """A frame may say that it is valid and hold a zero all the same."""
     table = table_of(2)
     table.store(1, frame(phasors=np.zeros(1, np.complex64)))
-    assert table.usable(NOW_US, np.full(2, 2.0)).tolist() == [True, False]
+    assert table.usable(NOW_US).tolist() == [True, False]
 
 
 def test_a_row_that_has_had_no_frame_is_not_usable() -> None:
     table = table_of(1)
-    table.row(key(1), node=1, band=0, interval_s=0.1, capability=1.0)
-    assert table.usable(0, np.full(2, 1e12)).tolist() == [True, False]
+    table.row(key(1), node=1, band=0, max_age_s=1e12, capability=1.0)
+    assert table.usable(0).tolist() == [True, False]
 
 
 def test_a_node_that_is_gone_counts_again_with_its_next_frame() -> None:
