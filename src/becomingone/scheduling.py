@@ -96,7 +96,8 @@ class Repeating:
     period_ns : int
         Nanoseconds between calls, at least 1.
     callback : callable
-        Called without arguments; an exception that leaves it stops the repetition and reaches the scheduler.
+        Called without arguments; an exception that leaves it reaches the scheduler, and the repetition goes on: one
+        bad turn must not end all later ones in silence.
     """
 
     def __init__(self, scheduler: Scheduler, period_ns: int, callback: Callable[[], None]) -> None:
@@ -118,8 +119,10 @@ class Repeating:
 
     def _turn(self) -> None:
         if not self._cancelled:
-            self._callback()
-            self._arrange()
+            try:
+                self._callback()
+            finally:
+                self._arrange()
 
     def _arrange(self) -> None:
         if self._cancelled:  # by the callback itself

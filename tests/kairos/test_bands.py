@@ -76,3 +76,8 @@ def test_bands_for():
         bands_for(DEFAULT_BANDS, sample_rate_hz=0.0, tau_range=(0.1, 1.0))
     with pytest.raises(KernelError):
         bands_for(DEFAULT_BANDS, sample_rate_hz=1.0, tau_range=(1.0, 0.1))
+
+
+def test_figures_beyond_all_measure_are_refused():
+    with pytest.raises(KernelError):
+        Band.of("x", 1e308, 1e308)

@@ -185,3 +185,10 @@ def test_merged_p_is_valid_under_any_dependence(n, shared):
     merged = np.array([merge_p(row, np.ones(n)) for row in p])
     for level in (0.05, 0.2):
         assert (merged <= level).mean() <= level + 0.006
+
+
+def test_weights_whose_squares_vanish_are_one_channel():
+    weight = np.full(3, 1e-200)
+    total = PartialSum.of(weight=weight, phasor=np.ones(3, complex), coherence=np.ones(3), time_us=0)
+    state = MeshState.of(total, weight=weight, p=np.ones(3), n_eff=np.ones(3))
+    assert (state.valid, state.n_weights, state.order_p) == (True, 1.0, 1.0)

@@ -7,11 +7,19 @@ import logging
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 STOP_TIMEOUT_S = 1.5
 """Seconds for an orderly end after the first signal; the process ends then in any case."""
+
+
+MOST_FAULTS = 20
+FAULTS_WINDOW_S = 10.0
+"""So many bugs within so many seconds end the process."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class Part(Protocol):
@@ -69,16 +77,37 @@ def run(make: Callable[[asyncio.AbstractEventLoop], Part], *, stop_with_stdin: b
     return asyncio.run(_main(make, stop_with_stdin=stop_with_stdin))
 
 
+class _Faults:
+    """Lets a part live through single bugs, told with their tracebacks, and ends it when they do not stop.
+
+    A process that starts anew under its supervisor is better than one that is there and does nothing.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.too_many = asyncio.Event()
+        self._times: deque[float] = deque(maxlen=MOST_FAULTS)
+        loop.set_exception_handler(self._fault)
+
+    def _fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        _LOG.error("a bug: %s", context.get("message"), exc_info=context.get("exception"))
+        self._times.append(loop.time())
+        if len(self._times) == MOST_FAULTS and self._times[-1] - self._times[0] < FAULTS_WINDOW_S:
+            self.too_many.set()
+
+
 async def _main(make: Callable[[asyncio.AbstractEventLoop], Part], *, stop_with_stdin: bool) -> int:
     loop = asyncio.get_running_loop()
+    faults = _Faults(loop)
     part = make(loop)
     part.start()
-    await stop_signal(loop, or_end_of_stdin=stop_with_stdin)
+    told = loop.create_task(stop_signal(loop, or_end_of_stdin=stop_with_stdin))
+    failed = loop.create_task(faults.too_many.wait())
+    await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
     stopped = asyncio.Event()
     part.stop(stopped.set)
     try:
         await asyncio.wait_for(stopped.wait(), STOP_TIMEOUT_S)
     except TimeoutError:
-        logging.getLogger(__name__).warning("stopped without a goodbye: the broker did not answer in time")
+        _LOG.warning("stopped without a goodbye: the broker did not answer in time")
         return 1
-    return 0
+    return 1 if faults.too_many.is_set() else 0

@@ -115,7 +115,7 @@ class Band:
         KernelError
             When a value is out of its range.
         """
-        usable = math.isfinite(frequency_hz) and frequency_hz > 0.0 and math.isfinite(tau_s) and tau_s > 0.0
+        usable = math.isfinite(2.0 * math.pi * tau_s * frequency_hz) and frequency_hz > 0.0 and tau_s > 0.0
         if lag_s is None:
             # The tolerance keeps 2πτf = 7.0000000001 from costing an eighth period; __post_init__ names a bad input.
             periods = 2.0 * math.pi * tau_s * frequency_hz if usable else 1.0

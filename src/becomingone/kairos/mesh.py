@@ -223,7 +223,8 @@ class MeshState:
         merged = merge_p(p, weight)
         resonance = total.resonance / total.weight
         order = min(1.0, abs(total.order) / total.weight)
-        n_weights = max(1.0, total.weight**2 / total.weight_squared)
+        # Weights so small that their squares vanish count as one channel: the most cautious figure.
+        n_weights = max(1.0, total.weight**2 / total.weight_squared) if total.weight_squared > 0.0 else 1.0
         return cls(
             valid=True,
             phase=cmath.phase(resonance) if abs(resonance) > _TINY else None,
