@@ -73,8 +73,8 @@ build() {
         if is_32_bit_arm; then site=--system-site-packages; fi
         quietly "$python" -m venv $site "$venv" || fail "$python could not make .venv"
     fi
-    what=.
-    case $wanted in dev) what='.[dev]' ;; *) if is_32_bit_arm; then what='.[hub]'; fi ;; esac
+    what='.[audio]'
+    case $wanted in dev) what='.[dev]' ;; *) if is_32_bit_arm; then what='.[hub,audio]'; fi ;; esac
     say "installing the requirements into .venv, which takes a minute or two, once"
     # A wheel of an older version rather than a compiler: a Pi would build for an hour.
     (cd "$root" && quietly "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input \
@@ -129,7 +129,7 @@ find_python() {
 
 # Raspberry Pi OS for 32 bit, also where its kernel has 64. The Python index has no wheels of the compiled requirements
 # for it, so they come from apt and .venv sees the system's packages. That works from trixie on; bookworm's pydantic is
-# too old, and there pip takes one from piwheels.org, where Raspberry Pi OS looks by itself.
+# too old, and there pip takes one from the index of 32-bit wheels that Raspberry Pi OS is set up with.
 is_32_bit_arm() {
     case $(dpkg --print-architecture 2>/dev/null) in arm | armel | armhf) ;; *) return 1 ;; esac
 }
@@ -139,15 +139,20 @@ install_compiled_packages() {
     if ! quietly dpkg -s "$@" 2>/dev/null; then install_packages "$@"; fi
 }
 
+has_portaudio() { PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q 'libportaudio\.so\.2'; }
+
+# Sets $as_root, or fails where this user cannot install Debian packages.
+can_install() {
+    command -v apt-get >/dev/null || return 1
+    as_root=
+    [ "$(id -u)" = 0 ] || { as_root='sudo -n' && sudo -n true 2>/dev/null; }
+}
+
 # Installs Debian packages, or says which ones are to be installed.
 install_packages() {
     if ! command -v apt-get >/dev/null; then
         fail "please install with your system's package manager what Debian calls: $*"
-    elif [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif sudo -n true 2>/dev/null; then
-        as_root='sudo -n'
-    else
+    elif ! can_install; then
         fail "these system packages are missing; please run: sudo apt-get install $*"
     fi
     say "installing system packages with apt: $*"
