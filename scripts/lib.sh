@@ -76,9 +76,8 @@ build() {
     what='.[audio]'
     case $wanted in dev) what='.[dev]' ;; *) if is_32_bit_arm; then what='.[hub,audio]'; fi ;; esac
     say "installing the requirements into .venv, which takes a minute or two, once"
-    # A wheel of an older version rather than a compiler: a Pi would build for an hour.
     (cd "$root" && quietly "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input \
-        --prefer-binary -e "$what") || fail "the requirements could not be installed; is there a network?"
+        "$binary" -e "$what") || fail "the requirements could not be installed, for the reason above; run this again once it is mended"
     sync # a Pi is often switched off by its plug, and the stamp must not outlive what it vouches for
     fingerprint "$wanted" >"$stamp"
 }
