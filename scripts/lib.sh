@@ -76,8 +76,9 @@ build() {
     what='.[audio]'
     case $wanted in dev) what='.[dev]' ;; *) if is_32_bit_arm; then what='.[hub,audio]'; fi ;; esac
     say "installing the requirements into .venv, which takes a minute or two, once"
+    # A wheel of an older version rather than a compiler: a Pi would build for an hour.
     (cd "$root" && quietly "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input \
-        "$binary" -e "$what") || fail "the requirements could not be installed, for the reason above; run this again once it is mended"
+        --prefer-binary -e "$what") || fail "the requirements could not be installed; once that is mended, run this again"
     sync # a Pi is often switched off by its plug, and the stamp must not outlive what it vouches for
     fingerprint "$wanted" >"$stamp"
 }
@@ -134,7 +135,7 @@ is_32_bit_arm() {
 }
 
 install_compiled_packages() {
-    set -- python3-cbor2 python3-numpy python3-psutil python3-pydantic python3-yaml
+    set -- python3-cbor2 python3-cffi python3-numpy python3-psutil python3-pydantic python3-yaml
     if ! quietly dpkg -s "$@" 2>/dev/null; then install_packages "$@"; fi
 }
 
