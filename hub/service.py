@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from becomingone.broker.link import Link, LinkFactory, Message, Will
+from becomingone.broker.presence import Presence
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.config import HubConfig
 from becomingone.hub.dispatch import Dispatch
@@ -63,7 +64,6 @@ class Hub:
         self, config: HubConfig, *, boot: int, links: LinkFactory, clock: MeshClock, scheduler: Scheduler
     ) -> None:
         self.config = config
-        self.state = State.INIT
         self.refused: Counter[str] = Counter()
         self.milestones = Milestones()
         self._boot = boot
@@ -71,6 +71,7 @@ class Hub:
         self._scheduler = scheduler
         self._topics = Topics(config.root, config.cell)
         self._link: Link = links(self._topics.client_id("hub"), Will(self._topics.hub_state, State.LOST.encode()))
+        self._presence = Presence(self._link, self._topics.hub_state, scheduler)
         self._bands = config.band_plan()
         self._roster = Roster()
         self._table = ChannelTable()
@@ -90,6 +91,11 @@ class Hub:
         self._command = 0
         self._collapsed: set[str] = set()
         self._turns: list[Repeating] = []
+
+    @property
+    def state(self) -> State:
+        """How the hub is."""
+        return self._presence.state
 
     def start(self) -> None:
         """Connect and begin to tick."""
@@ -114,8 +120,7 @@ class Hub:
             turn.cancel()
         self._publish_snapshot()
         self._figures.withdraw()
-        self._set_state(State.DISCONNECTED)
-        self._link.close(done)
+        self._presence.leave(done)
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
@@ -203,11 +208,7 @@ class Hub:
     def _announce(self) -> None:
         self._figures.forget()
         self._roster.listen(self._clock.monotonic_ns())
-        self._set_state(State.READY)
-
-    def _set_state(self, state: State) -> None:
-        self.state = state
-        self._link.publish(self._topics.hub_state, state.encode(), qos=1, retain=True)
+        self._presence.become(State.READY)
 
     def _retain(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, retain=True)

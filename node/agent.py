@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from becomingone.broker.link import Link, LinkFactory, Message, Will
+from becomingone.broker.presence import Presence
 from becomingone.devices.contract import Block, Output, Ports, Sensor
 from becomingone.errors import FrameError
 from becomingone.node.config import InputSection, NodeConfig, device_of
@@ -76,7 +77,6 @@ class NodeAgent:
         pid: int,
     ) -> None:
         self.config = config
-        self.state = State.INIT
         self.dropped: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._sha256 = config_sha256
@@ -93,6 +93,7 @@ class NodeAgent:
             self._topics.client_id("node", config.node),
             Will(self._topics.state(config.node), State.LOST.encode()),
         )
+        self._presence = Presence(self._link, self._topics.state(config.node), scheduler)
         self._pipelines: dict[ChannelId, ChannelPipeline] = {}
         self._feeds: dict[str, DevicePipeline] = {}
         self._channels: dict[str, list[ChannelAbout]] = {}
@@ -110,7 +111,6 @@ class NodeAgent:
         link, topics, node = self._link, self._topics, self.config.node
         link.on_up(self._announce)
         link.on_down(self._link_lost)
-        link.subscribe(topics.state(node), self._own_state, qos=1)
         link.subscribe(topics.command(node, "rebirth"), self._rebirth, qos=1)
         for output in self._outputs.values():
             link.subscribe(topics.output_set(node, output.name), output.command, qos=1)
@@ -127,8 +127,7 @@ class NodeAgent:
         for output in self._outputs.values():
             output.rest("the node stops")
         self._publish_health()
-        self._set_state(State.DISCONNECTED)
-        self._link.close(done)
+        self._presence.leave(done)
 
     def _stop_turns(self) -> None:
         if self._health is not None:
@@ -139,6 +138,11 @@ class NodeAgent:
     def halt(self) -> None:
         """Stop sampling at once, without a word: what remains of a power cut when the link is cut too."""
         self._stop_turns()
+
+    @property
+    def state(self) -> State:
+        """How the node is."""
+        return self._presence.state
 
     @property
     def client_id(self) -> str:
@@ -223,10 +227,9 @@ class NodeAgent:
     def _become_ready_when_settled(self) -> None:
         """Be ready once every device has either delivered or failed: a node without its sensor still says so."""
         if self.state is State.INIT and len(self._statuses) == len(self.config.inputs):
-            self._set_state(State.READY)
+            self._presence.become(State.READY)
 
     def _announce(self) -> None:
-        self._publish_state()
         self._publish_about()
         self._publish_health()
         for output in self._outputs.values():
@@ -237,11 +240,6 @@ class NodeAgent:
             if output.state.doing != "rest":
                 output.rest("the broker is out of reach")
 
-    def _own_state(self, message: Message) -> None:
-        """Correct what others say of this node: a late will, or a hub that gave it up too early."""
-        if message.payload != self.state.encode():
-            self._publish_state()
-
     def _rebirth(self, message: Message) -> None:
         """Describe this node again: a hub has seen frames of it without knowing it."""
         try:
@@ -251,13 +249,6 @@ class NodeAgent:
             _LOG.debug("rebirth refused: %s", error)
         else:
             self._announce()
-
-    def _set_state(self, state: State) -> None:
-        self.state = state
-        self._publish_state()
-
-    def _publish_state(self) -> None:
-        self._link.publish(self._topics.state(self.config.node), self.state.encode(), qos=1, retain=True)
 
     def _publish_about(self) -> None:
         if self._link.connected:

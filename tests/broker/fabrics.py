@@ -23,6 +23,7 @@ class SimFabric:
     """The simulated broker in virtual time."""
 
     takes_over = True
+    routes_what_it_acknowledged = True
 
     def __init__(self) -> None:
         self.scheduler = VirtualScheduler()
@@ -55,6 +56,7 @@ class RealFabric:
     """A real link on an event loop; the broker comes from a subclass."""
 
     takes_over = True
+    routes_what_it_acknowledged = True
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -117,6 +119,7 @@ class RealFabric:
 
 class EmbeddedFabric(RealFabric):
     takes_over = False  # amqtt 0.12 lets two clean sessions of one client id stand side by side
+    routes_what_it_acknowledged = False  # amqtt 0.12 drops what it has not yet routed when the publisher leaves
 
     def start_broker(self) -> None:
         self.broker = EmbeddedBroker(port=self.port)

@@ -51,7 +51,7 @@ def test_the_type_checkers_and_the_linter_know_every_room() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
     links = {f"src/becomingone/{path}" for path in ROOMS.values()}
     assert set(tools["pyright"]["include"]) == {"src/becomingone", *links}
-    assert set(tools["ruff"]["extend-exclude"]) == links  # each file is read once, in its room
+    assert set(tools["ruff"]["extend-exclude"]) >= links  # each file is read once, in its room
     assert set(tools["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"]) == set(ROOMS.values())
 
 

@@ -107,9 +107,9 @@ def test_the_program_knows_its_version(programs: Path) -> None:
 
 
 def test_a_mesh_runs_from_the_wheel_alone(programs: Path, tmp_path: Path) -> None:
-    printed = run(
-        programs / "becomingone", "up", "--duration", "5", "--json", "--port", "0", "--state", tmp_path / "state"
-    )
-    report = json.loads(printed.splitlines()[-1])
+    words = ["up", "--json", "--port", "0", "--state", str(tmp_path / "state"), "--duration"]
+    report = json.loads(run(programs / "becomingone", *words, "5").splitlines()[-1])
+    if report["nodes"] < 5:  # a busy machine: six processes have not even started by then
+        report = json.loads(run(programs / "becomingone", *words, "30").splitlines()[-1])
     assert report["nodes"] >= 5
     assert report["dropped"] == 0, report["dropped_reasons"]
