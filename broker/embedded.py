@@ -16,6 +16,9 @@ from typing import Any
 
 from becomingone.errors import LinkError, MissingLibraryError
 
+STOP_S = 0.5
+"""Seconds for an orderly end; amqtt once never came back from it (seen)."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -84,7 +87,10 @@ class EmbeddedBroker:
         """Stop listening and end every session."""
         if self._broker is not None:
             broker, self._broker = self._broker, None
-            await broker.shutdown()
+            try:
+                await asyncio.wait_for(broker.shutdown(), STOP_S)
+            except TimeoutError:  # its sockets are closed by then; it waits for a task of its own
+                _LOG.warning("the embedded broker did not stop within %g s", STOP_S)
 
 
 def _end_broken_session(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

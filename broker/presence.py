@@ -27,10 +27,18 @@ class Presence:
         The state topic.
     scheduler : Scheduler
         Gives the turns.
+
+    Attributes
+    ----------
+    state : State
+        What it says.
+    confirmed : bool
+        Whether the broker has sent it back on the present connection.
     """
 
     def __init__(self, link: Link, topic: str, scheduler: Scheduler) -> None:
         self.state = State.INIT
+        self.confirmed = False
         self._link = link
         self._topic = topic
         self._scheduler = scheduler
@@ -39,7 +47,14 @@ class Presence:
         self._deadline: Timer | None = None
         self._leaving: Callable[[], None] | None = None
         link.subscribe(topic, self._heard, qos=1)
-        link.on_up(self._publish)
+        link.on_down(self._lost)
+
+    def start(self) -> None:
+        """Publish the state on every connection from now on, after whatever else was arranged to be published first.
+
+        Once the state has come back from the broker (`confirmed`), so has been routed what went before it.
+        """
+        self._link.on_up(self._publish)
 
     def become(self, state: State) -> None:
         """Be in a state, and say so."""
@@ -71,12 +86,16 @@ class Presence:
     def _heard(self, message: Message) -> None:
         """Correct what others say: a late will, or a hub that gave this member up too early."""
         if message.payload == self.state.encode():
+            self.confirmed = self.confirmed or not message.retained
             if self._leaving is not None:
                 self._close()
         elif self._leaving is None and self._correction is None:
             now = self._scheduler.monotonic_ns()
             due = now if self._corrected_ns is None else max(now, self._corrected_ns + CORRECTION_NS)
             self._correction = self._scheduler.call_at(due, self._correct)
+
+    def _lost(self, _reason: str) -> None:
+        self.confirmed = False
 
     def _correct(self) -> None:
         self._correction = None

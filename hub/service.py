@@ -100,7 +100,9 @@ class Hub:
     def start(self) -> None:
         """Connect and begin to tick."""
         link, base = self._link, self._topics.base
-        link.on_up(self._announce)
+        link.on_up(self._connected)
+        self._presence.state = State.READY
+        self._presence.start()
         link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
         link.subscribe(f"{base}/node/+/health", self._take_health)
@@ -205,10 +207,9 @@ class Hub:
 
     # -- what goes out ---------------------------------------------------------------------------------------------
 
-    def _announce(self) -> None:
+    def _connected(self) -> None:
         self._figures.forget()
         self._roster.listen(self._clock.monotonic_ns())
-        self._presence.become(State.READY)
 
     def _retain(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, retain=True)

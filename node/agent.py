@@ -110,6 +110,7 @@ class NodeAgent:
         """Connect, open the devices, sample."""
         link, topics, node = self._link, self._topics, self.config.node
         link.on_up(self._announce)
+        self._presence.start()  # after the announcement: a hub that sees the state knows the rest
         link.on_down(self._link_lost)
         link.subscribe(topics.command(node, "rebirth"), self._rebirth, qos=1)
         for output in self._outputs.values():
@@ -212,9 +213,10 @@ class NodeAgent:
             self.dropped[error.reason] += 1
             _LOG.error("%s/%s: a frame of our own was refused: %s", identity.band, identity.channel, error)
             return
-        if self._link.publish(self._phase_topics[identity], payload):
+        # Not before this node's description has been routed: a hub could make nothing of them.
+        if self._presence.confirmed and self._link.publish(self._phase_topics[identity], payload):
             self._frames += 1
-        elif self._link.metrics.connects:  # before the first connection there was nobody to miss it
+        elif self._frames:  # before the first connection there was nobody to miss it
             self.dropped["link down"] += 1
 
     def _status_changed(self, device: str, status: Status) -> None:

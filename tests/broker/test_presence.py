@@ -15,6 +15,7 @@ class Member:
     def __init__(self, fabric: SimFabric, client_id: str = "n") -> None:
         self.link = fabric.link(client_id, Will(TOPIC, b"lost"))
         self.presence = Presence(self.link, TOPIC, fabric.scheduler)
+        self.presence.start()
         self.left: list[int] = []
         self.link.start()
 
@@ -39,6 +40,18 @@ def test_it_says_how_it_is_on_every_connection(fabric):
     fabric.broker.cut("n")
     assert fabric.broker.retained[TOPIC] == b"lost"
     assert fabric.until(lambda: fabric.broker.retained[TOPIC] == b"ready")
+
+
+def test_it_is_confirmed_when_the_broker_has_sent_it_back(fabric):
+    member = Member(fabric)
+    assert fabric.until(lambda: member.link.connected)
+    assert not member.presence.confirmed
+    assert fabric.until(lambda: member.presence.confirmed)
+    fabric.broker.crash()
+    assert fabric.until(lambda: not member.link.connected)
+    assert not member.presence.confirmed
+    fabric.broker.restart()
+    assert fabric.until(lambda: member.presence.confirmed)
 
 
 def test_it_corrects_what_others_say(fabric):
