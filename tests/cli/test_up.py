@@ -118,6 +118,17 @@ def test_its_parts_end_when_it_is_killed(tmp_path: Path, port: int) -> None:
             os.close(handle)
 
 
+def test_it_ends_when_nobody_reads_it_any_more(tmp_path: Path, port: int) -> None:
+    command = [*PROGRAM, "up", "--port", str(port), "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        assert up.stderr is not None
+        assert "BecomingONE" in up.stdout.readline()
+        up.stdout.close()  # as `| head -1` does
+        assert up.wait(20) == 1
+        assert up.stderr.read() == ""
+
+
 def test_a_taken_port_is_said_aloud(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

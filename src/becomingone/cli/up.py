@@ -26,6 +26,7 @@ from becomingone.broker.paho import PahoLink
 from becomingone.broker.settings import BrokerSettings
 from becomingone.cli import process
 from becomingone.cli.children import Child
+from becomingone.cli.exits import Exit
 from becomingone.cli.folder import state_folder
 from becomingone.cli.scenario import Scenario, load_scenario, plain
 from becomingone.cli.view import LiveView, PlainView, banner, make_view, origins, status_line
@@ -72,7 +73,7 @@ class _Up:
                 children = self._children(settings)
                 watch = self._watch(settings)
                 if not await self._reach(watch, settings, stop):
-                    return 0
+                    return Exit.DONE
                 running = [loop.create_task(child.run()) for child in children]
                 self._show_banner(settings)
                 ended = await self._until_the_end(watch, running, stop)
@@ -85,7 +86,7 @@ class _Up:
         finally:
             stop.cancel()
             self._view.close()
-        return 0
+        return Exit.FAILED if self._view.unread else Exit.DONE
 
     @contextlib.asynccontextmanager
     async def _broker(self) -> AsyncGenerator[BrokerSettings, None]:
@@ -193,11 +194,13 @@ class _Up:
     async def _until_the_end(
         self, watch: MeshWatch, running: list[asyncio.Task[None]], stop: asyncio.Task[None]
     ) -> float:
-        """Show the state until a signal, the end of the duration, or a part that cannot be kept running."""
+        """Show the state until a signal, the end of the duration, the last reader, or a part that cannot be kept up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         end = began + (self._arguments.duration or float("inf"))
-        while not stop.done() and not any(task.done() for task in running) and loop.time() < end:
+        while (
+            not stop.done() and not self._view.unread and not any(task.done() for task in running) and loop.time() < end
+        ):
             self._view.state(status_line(watch.snapshot, watch.outputs), loop.time())
             await asyncio.wait(
                 [stop, *running], timeout=min(0.5, end - loop.time()), return_when=asyncio.FIRST_COMPLETED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -96,13 +97,19 @@ class PlainView:
     """Lines on a stream, for logs and pipes: the state every few seconds."""
 
     def __init__(self, stream: TextIO, *, every_s: float = 5.0) -> None:
+        self.unread = False
         self._stream = stream
         self._every = every_s
         self._next = 0.0
 
     def line(self, text: str) -> None:
-        """Print something that happened."""
-        print(text, file=self._stream, flush=True)
+        """Print something that happened; note when nobody reads any more, as after ``| head``."""
+        try:
+            print(text, file=self._stream, flush=True)
+        except BrokenPipeError:
+            self.unread = True
+            # What is still in the stream's buffer would raise again at the end (Python's own advice for SIGPIPE).
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def state(self, text: str, now_s: float) -> None:
         """Print the state when its time has come."""
@@ -116,6 +123,8 @@ class PlainView:
 
 class LiveView:
     """One line at the foot of a terminal, redrawn in place, what happens scrolling above it."""
+
+    unread = False
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
