@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 from becomingone.node.config import DeviceSection, NodeConfig
@@ -153,6 +154,6 @@ def make_view(*, json_wanted: bool) -> PlainView | LiveView:
     """Give the view that fits: a live one on a terminal; plain on standard error where the output is for programs."""
     if json_wanted:
         return PlainView(sys.stderr)
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and find_spec("rich") is not None:  # a 32-bit Pi's base install has no rich
         return LiveView()
     return PlainView(sys.stdout)
