@@ -39,6 +39,7 @@ class Presence:
     def __init__(self, link: Link, topic: str, scheduler: Scheduler) -> None:
         self.state = State.INIT
         self.confirmed = False
+        self._on_confirmed: list[Callable[[], None]] = []
         self._link = link
         self._topic = topic
         self._scheduler = scheduler
@@ -55,6 +56,10 @@ class Presence:
         Once the state has come back from the broker (`confirmed`), so has been routed what went before it.
         """
         self._link.on_up(self._publish)
+
+    def on_confirmed(self, callback: Callable[[], None]) -> None:
+        """Call back on every connection, once the state has come back from the broker."""
+        self._on_confirmed.append(callback)
 
     def become(self, state: State) -> None:
         """Be in a state, and say so."""
@@ -86,7 +91,10 @@ class Presence:
     def _heard(self, message: Message) -> None:
         """Correct what others say: a late will, or a hub that gave this member up too early."""
         if message.payload == self.state.encode():
-            self.confirmed = self.confirmed or not message.retained
+            if not self.confirmed and not message.retained:
+                self.confirmed = True
+                for callback in self._on_confirmed:
+                    callback()
             if self._leaving is not None:
                 self._close()
         elif self._leaving is None and self._correction is None:

@@ -90,6 +90,7 @@ class Hub:
         self._latest = MeshState(clock.now_us(), ())
         self._command = 0
         self._collapsed: set[str] = set()
+        self._listening = False
         self._turns: list[Repeating] = []
 
     @property
@@ -106,7 +107,7 @@ class Hub:
         link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
         link.subscribe(f"{base}/node/+/health", self._take_health)
-        link.subscribe(f"{base}/node/+/phase/+/+", self._take_frame)
+        self._presence.on_confirmed(self._listen_to_frames)
         link.start()
         for hertz, turn in (
             (self.config.tick_hz, self._tick),
@@ -210,6 +211,12 @@ class Hub:
     def _connected(self) -> None:
         self._figures.forget()
         self._roster.listen(self._clock.monotonic_ns())
+
+    def _listen_to_frames(self) -> None:
+        """Take frames, once the broker has given what it retained: a frame means nothing without a description."""
+        if not self._listening:
+            self._listening = True
+            self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame)
 
     def _retain(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, retain=True)
