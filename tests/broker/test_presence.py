@@ -44,14 +44,20 @@ def test_it_says_how_it_is_on_every_connection(fabric):
 
 def test_it_is_confirmed_when_the_broker_has_sent_it_back(fabric):
     member = Member(fabric)
+    times: list[int] = []
+    member.presence.on_confirmed(lambda: times.append(fabric.scheduler.monotonic_ns()))
     assert fabric.until(lambda: member.link.connected)
     assert not member.presence.confirmed
     assert fabric.until(lambda: member.presence.confirmed)
+    member.presence.become(State.READY)
+    fabric.scheduler.run_for(1.0)
+    assert len(times) == 1  # once a connection, whatever it says later
     fabric.broker.crash()
     assert fabric.until(lambda: not member.link.connected)
     assert not member.presence.confirmed
     fabric.broker.restart()
     assert fabric.until(lambda: member.presence.confirmed)
+    assert len(times) == 2
 
 
 def test_it_corrects_what_others_say(fabric):

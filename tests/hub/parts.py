@@ -11,7 +11,7 @@ from becomingone.hub.ingest import Ingest
 from becomingone.hub.roster import Roster
 from becomingone.hub.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
-from becomingone.wire.announce import About
+from becomingone.wire.announce import About, Health
 from becomingone.wire.frame import Flags, PhaseFrame, encode_frame
 from becomingone.wire.topics import Topics
 
@@ -69,6 +69,20 @@ def about(node: str = "n", **fields: Any) -> About:
             "pid": 0,
             **fields,
         }
+    )
+
+
+def health() -> Health:
+    """A node that has dropped three frames."""
+    return Health(
+        uptime_s=1,
+        frames=5,
+        dropped=3,
+        dropped_reasons={},
+        rss_bytes=None,
+        cpu_s=0,
+        clock_sigma_s=0,
+        refused_commands={},
     )
 
 

@@ -12,11 +12,10 @@ from becomingone.hub.roster import MAX_MEMBERS
 from becomingone.hub.service import MAX_STRANGERS
 from becomingone.sim.bench import Bench
 from becomingone.sim.broker import SimLink
-from becomingone.wire.announce import Health
 from becomingone.wire.command import decode_node_command
 from becomingone.wire.frame import encode_frame
 
-from .parts import NOW_US, about, channel_about, frame
+from .parts import NOW_US, about, channel_about, frame, health
 
 BASE = "becomingone/home"
 
@@ -245,20 +244,11 @@ def test_there_is_an_end_to_nodes() -> None:
 
 def test_health_of_a_stranger_is_refused_and_a_node_s_is_shown() -> None:
     cell = Cell()
-    health = Health(
-        uptime_s=1,
-        frames=5,
-        dropped=3,
-        dropped_reasons={},
-        rss_bytes=None,
-        cpu_s=0,
-        clock_sigma_s=0,
-        refused_commands={},
-    ).model_dump_json()
-    cell.say("node/n/health", health)
+    told = health().model_dump_json()
+    cell.say("node/n/health", told)
     assert cell.snapshot["nodes"] == {}
     cell.node()
-    cell.say("node/n/health", health)
+    cell.say("node/n/health", told)
     seen = cell.snapshot
     assert seen["nodes"]["n"]["dropped"] == 3
     assert seen["refused"] == {"no_about": 1}

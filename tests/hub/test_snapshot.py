@@ -16,10 +16,10 @@ from becomingone.hub.config import HubConfig
 from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.snapshot import Milestones, snapshot
 from becomingone.hub.state import MeshState
-from becomingone.wire.announce import Health, State
+from becomingone.wire.announce import State
 from becomingone.wire.frame import Flags, encode_frame
 
-from .parts import BANDS, NOW_NS, NOW_US, Intake, about, channel_about, frame
+from .parts import BANDS, NOW_NS, NOW_US, Intake, about, channel_about, frame, health
 
 CONFIG = HubConfig(bands={band.name: BandSection(frequency_hz=band.frequency_hz, tau_s=band.tau_s) for band in BANDS})
 
@@ -124,16 +124,7 @@ def test_a_channel_that_is_not_described_any_more_is_not_shown() -> None:
 
 def test_dropped_frames_are_those_that_the_node_tells_of() -> None:
     intake = Intake(about())
-    intake.roster.members[0].health = Health(
-        uptime_s=1,
-        frames=5,
-        dropped=3,
-        dropped_reasons={},
-        rss_bytes=None,
-        cpu_s=0,
-        clock_sigma_s=0,
-        refused_commands={},
-    )
+    intake.roster.members[0].health = health()
     assert look(intake)["nodes"]["n"]["dropped"] == 3
 
 
