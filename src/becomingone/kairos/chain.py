@@ -7,18 +7,18 @@ Everything here is about usable samples and passing time; what a caller may hand
 from __future__ import annotations
 
 import cmath
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from becomingone.kairos.coherence import LocalCoherence, filter_correlation
-from becomingone.kairos.condition import Conditioner
+from becomingone.kairos.cascade import CHUNK
 from becomingone.kairos.demodulate import Demodulator
-from becomingone.kairos.frequency import FrequencyTracker
 from becomingone.kairos.grid import Grid
 from becomingone.kairos.onepole import alpha_of
-from becomingone.kairos.resonance import TemporalResonance
-from becomingone.kairos.timing import CHUNK, Samples, Timing, mean_tau_of
+from becomingone.kairos.reader import PhaseReader
+from becomingone.kairos.rhythm import Rhythm
+from becomingone.kairos.timing import Samples, Timing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 WARM_UP_PERIODS: Final = 1.0
 """Periods of the band that must pass from the start, or from a gap longer than the lag, before a phase is given."""
 
-SETTLED_WEIGHT: Final = 0.9
-"""Start-up weight of the filter, reached after 3.9τ, from which on its output says anything about frequency. Before
-that ω̂ = ω₀: a frequency read off the filter's own transient would mislead the phase for the whole of τ_C."""
+SETTLED_TAUS: Final = 3.9
+"""Filter time constants from the start, or from a gap longer than the lag, from which on the filter's output says
+anything about correlations: its weight is then 0.9. Before that they are the filter's own transient's."""
 
-SHORT_BLOCK: Final = 28
+STRETCH: Final = 8 * CHUNK
+"""The longest stretch that is run at once; bounds the scratch memory."""
+
+SHORT_BLOCK: Final = 64
 """Stretches shorter than this are run sample by sample: faster there (measured), equal everywhere."""
 
 _TOLERANCE: Final = 1e-9
@@ -51,97 +54,105 @@ class Chain:
 
     Attributes
     ----------
-    omega : float
-        ω̂ in rad/s, as last measured.
-    amplitude : float
-        At the last sample, in the sensor's unit.
-    conditioner, coherence, resonance
-        The stages that a report is read from.
+    rhythm : Rhythm or None
+        The slow figures; None before the first sample. Call :meth:`catch_up` before reading them.
+    reader : PhaseReader
+        Knows the amplitude at the last sample.
     """
 
     __slots__ = (
         "_band",
         "_demodulator",
-        "_drift",
         "_elapsed_s",
-        "_floor",
-        "_frequency",
+        "_extra_s",
+        "_extra_turn",
         "_grid",
         "_real",
-        "_scale",
+        "_room",
+        "_settled_s",
+        "_ticked_s",
+        "_ticks",
         "_timing",
-        "_turn",
-        "_undo",
         "_warm_s",
-        "amplitude",
-        "coherence",
-        "conditioner",
-        "omega",
-        "resonance",
+        "reader",
+        "rhythm",
     )
 
     def __init__(self, band: Band, floor: float, *, real: bool) -> None:
         self._band = band
-        self._floor = floor
         self._real = real
-        # A real oscillation of peak A is the sum of two phasors of A/2.
-        self._scale = 2.0 if real else 1.0
         self._warm_s = WARM_UP_PERIODS * band.period_s * (1.0 - _TOLERANCE)
+        self._settled_s = SETTLED_TAUS * band.tau_s
         self._timing: Timing | None = None
-        self._undo: tuple[complex, complex] = (1.0, 0.0)
-        self._demodulator = Demodulator()
-        self._frequency = FrequencyTracker()
+        self._demodulator = Demodulator(band)
         self._grid = Grid(band)
-        # e^{−iω₀t} and e^{−i∫(ω̂−ω₀)dt} at the last sample.
-        self._turn: complex = 1.0
-        self._drift: complex = 1.0
         self._elapsed_s = 0.0
-        self.omega = band.omega
-        self.amplitude = 0.0
-        self.conditioner = Conditioner()
-        self.coherence = LocalCoherence(1, 1, 1.0)
-        self.resonance = TemporalResonance(1, 1.0)
-
-    @property
-    def started(self) -> bool:
-        """Whether there was a sample."""
-        return self._grid.spacing > 0.0
+        # What the time of a sample has beyond slot × spacing, and e^{−iω₀·that}.
+        self._extra_s = 0.0
+        self._extra_turn: complex = 1.0
+        # Ticks not yet taken: z, its weight, seconds since the start, e^{−iω₀t}, seconds since the tick before.
+        self._ticks: list[tuple[complex, float, float, complex, float]] = []
+        self._ticked_s = 0.0
+        self._room = 1
+        self.rhythm: Rhythm | None = None
+        self.reader = PhaseReader(floor, real=real)
 
     def timing_for(self, dt: float) -> Timing:
-        """Return the constants of this spacing in seconds and take them into use."""
-        timing = self._timing
-        if timing is None or timing.dt != dt:
-            timing = self._timing = Timing(self._band, dt, real=self._real)
-            self._undo = timing.response.undo(self.omega)
-        return timing
+        """Return the constants for this spacing in seconds, kept while it does not change."""
+        if self._timing is None or self._timing.dt != dt:
+            self._timing = Timing(self._band, dt, real=self._real)
+            omega = self._band.omega if self.rhythm is None else self.rhythm.omega
+            self.reader.undo = self._timing.response.undo(omega)
+        return self._timing
 
-    def enter_block(self, spacing: float) -> None:
-        """Prepare for uniform samples: start the lagged figures anew if the slots do not fit."""
-        if not self._grid.fits(spacing):
-            self._respace(spacing)
+    def follows(self, dt: float) -> bool:
+        """Whether a sample after so many seconds takes the next slot, as in a uniform stream."""
+        return (
+            self._timing is not None and self._timing.dt == dt and self._grid.spacing == dt and not self._grid.pending
+        )
 
-    def _respace(self, spacing: float) -> None:
-        """Begin the coherence and resonance sums for slots of this spacing in seconds."""
-        grid = self._grid
-        grid.respace(spacing)
-        alpha = alpha_of(spacing, self._band.tau_s)
-        self.coherence = LocalCoherence(grid.every, grid.lags, filter_correlation(alpha))
-        enough = alpha_of(grid.lag * spacing, self._band.coherence_tau_s) * (1.0 - _TOLERANCE)
-        self.resonance = TemporalResonance(grid.lag, enough)
+    @property
+    def omega(self) -> float:
+        """ω̂ in rad/s, as last measured."""
+        return self._band.omega if self.rhythm is None else self.rhythm.omega
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def enter_block(self, spacing: float) -> Rhythm:
+        """Prepare for uniform samples of this spacing in seconds."""
+        if self.rhythm is None or not self._grid.fits(spacing):
+            return self._respace(spacing)
+        return self.rhythm
+
+    def _respace(self, spacing: float) -> Rhythm:
+        """Begin the slow figures for slots of this spacing in seconds."""
+        self._grid.respace(spacing)
+        self._extra_s = self._ticked_s = 0.0
+        self._extra_turn = 1.0
+        self._ticks.clear()
+        band = self._band
+        self.rhythm = Rhythm(self._grid, band.omega, band.coherence_tau_s, alpha_of(spacing, band.tau_s))
+        self._room = self.rhythm.room(STRETCH)[1]
+        if self._timing is not None:
+            self.reader.undo = self._timing.response.undo(band.omega)
+        return self.rhythm
 
     def wait(self, seconds: float) -> None:
         """Let time pass without samples; nothing to do before the first one."""
-        if not self.started:
+        if self.rhythm is None:
             return
-        window = self._band.coherence_tau_s
-        self.conditioner.skip(seconds, mean_tau_of(self._band))
-        self._demodulator.skip(seconds, self._band.omega, self._band.tau_s)
-        self._frequency.skip(seconds, window)
-        self.coherence.skip(seconds, window)
-        self.resonance.skip(seconds, window)
-        self._turn *= cmath.exp(-1j * self._band.omega * seconds)
-        self._drift *= cmath.exp(-1j * (self.omega - self._band.omega) * seconds)
+        self.catch_up()
+        self._demodulator.skip(seconds)
+        self.rhythm.skip(seconds)
+        self._ticked_s += seconds
         self._grid.pending += seconds
+        self._drift(seconds)
+
+    def _drift(self, seconds: float) -> None:
+        """Note that time has passed of which the slots do not know (or less of it than they do)."""
+        self._extra_s += seconds
+        self._extra_turn *= cmath.exp(-1j * self._band.omega * seconds)
+        self._extra_turn /= abs(self._extra_turn)
 
     def _resume(self) -> None:
         """Account for the gap before a sample: a long one starts the warm-up again, one before the first is none."""
@@ -150,113 +161,123 @@ class Chain:
         elif self._elapsed_s > 0.0:
             self._elapsed_s += self._grid.pending
 
+    def _pass_slots(self, slots: int, rhythm: Rhythm) -> None:
+        """Pass over empty slots, and the ticks among them; their time has been or will be told in seconds."""
+        if slots <= 0:
+            return
+        self.catch_up()
+        ticks = self._grid.skip(slots)
+        self._drift(-slots * self._grid.spacing)
+        if ticks:
+            rhythm.empty(ticks)
+
+    # --- samples -----------------------------------------------------------------------------------------------------
+
     def run(self, x: Samples, timing: Timing, out: NDArray[np.complex128]) -> None:
         """Take usable uniform samples, shape (n,), and write their phasors to ``out``, shape (n,)."""
+        rhythm = self.enter_block(timing.dt)
+        if self._grid.pending:
+            self._resume()
+            self._pass_slots(self._grid.enter_block(), rhythm)
         n = x.shape[0]
-        self._resume()
-        slots = self._grid.enter_block()
         if n < SHORT_BLOCK:
             for i, value in enumerate(x.tolist()):
-                out[i] = self._sample(value, timing, 1 + slots)
-                slots = 0
+                out[i] = self.sample(value, timing)
             return
-        if slots:
-            self._skip_slots(slots)
-        for start in range(0, n, CHUNK):
-            part = slice(start, min(n, start + CHUNK))
-            self._chunk(x[part], timing, out[part])
-
-    def _skip_slots(self, slots: int) -> None:
-        """Pass over empty slots, and the ticks among them."""
-        grid = self._grid
-        self.resonance.empty(slots)
-        ticks = (grid.slot + slots) // grid.every - grid.slot // grid.every
-        if ticks:
-            self.coherence.empty_ticks(ticks)
-        grid.slot += slots
+        self.catch_up()
+        for start in range(0, n, STRETCH):
+            part = slice(start, min(n, start + STRETCH))
+            self._stretch(x[part], timing, rhythm, out[part])
 
     def irregular(self, x: complex, timing: Timing) -> complex:
         """Take one usable sample that lies timing.dt after the previous one; return its phasor."""
-        if not self.started:
-            self._respace(timing.dt)
-        self._resume()
-        return self._sample(x, timing, self._grid.advance(timing.dt))
-
-    def _sample(self, x: complex, timing: Timing, slots: int) -> complex:
-        """Take one usable sample that lies ``slots`` after the previous one; return its phasor."""
+        rhythm = self._respace(timing.dt) if self.rhythm is None else self.rhythm
         grid = self._grid
-        self._elapsed_s += timing.dt
-        if slots > 1:
-            self._skip_slots(slots - 1)
-            slots = 1
-        z, weight = self._demodulator.step(*self.conditioner.step(x, timing), timing)
-        self._frequency.step(z if weight >= SETTLED_WEIGHT else 0.0, timing)
-        c, d = self._undo
-        value = c * z + d * z.conjugate()
-        modulus = abs(value)
-        self.amplitude = self._scale * modulus / weight
-        valid = self._elapsed_s >= self._warm_s and self.amplitude >= self._floor and modulus > 0.0
-        u: complex = value / modulus if valid else 0.0
-        self._turn *= timing.rotor.conjugate()
-        self._drift *= cmath.exp(-1j * (self.omega - self._band.omega) * timing.dt)
-        q = u * self._turn
-        v = q * self._drift
-        self.coherence.step(v, timing)
-        self.resonance.step(q, timing, slots)
-        self._turn /= abs(self._turn)
-        self._drift /= abs(self._drift)
-        before = grid.slot // grid.every
-        grid.slot += slots
-        if grid.slot // grid.every > before:
-            self.coherence.ticks(np.array([v], dtype=np.complex128), self._alpha_tick())
-            # From the next sample on.
-            self.omega = self._frequency.omega(self._band.omega)
-            self._undo = timing.response.undo(self.omega)
-        return u
+        if grid.pending:
+            self._resume()
+        slots = grid.advance(timing.dt)
+        self._pass_slots(slots - 1, rhythm)
+        self._drift(timing.dt - grid.spacing * min(1, slots))
+        grid.slot += min(1, slots)
+        z, weight = self._demodulator.step_alone(x, timing)
+        return self._publish(z, weight, timing)
 
-    def _chunk(self, x: Samples, timing: Timing, out: NDArray[np.complex128]) -> None:
-        """Take n ≤ CHUNK usable uniform samples, one slot each, at once."""
+    def sample(self, x: complex, timing: Timing) -> complex:
+        """Take one usable sample in the next slot; return its phasor."""
+        self._grid.slot += 1
+        z, weight = self._demodulator.step(x, timing)
+        return self._publish(z, weight, timing)
+
+    def _publish(self, z: complex, weight: float, timing: Timing) -> complex:
+        """Return the phasor of the present sample, and note it if it stands at a tick."""
+        self._elapsed_s += timing.dt
+        phasor = self.reader.one(z, weight, warm=self._elapsed_s >= self._warm_s)
+        if self._grid.slot >= self._grid.next_tick:
+            self._note_tick(z, weight, timing)
+        return phasor
+
+    def _note_tick(self, z: complex, weight: float, timing: Timing) -> None:
+        grid = self._grid
+        grid.skip(0)
+        now = grid.slot * grid.spacing + self._extra_s
+        self._ticks.append((z, weight, self._elapsed_s, grid.turn() * self._extra_turn, now - self._ticked_s))
+        self._ticked_s = now
+        if len(self._ticks) >= self._room:
+            self.catch_up()
+            # From the next sample on.
+            self.reader.undo = timing.response.undo(self.omega)
+
+    def catch_up(self) -> None:
+        """Take the ticks that were noted."""
+        if not self._ticks or self.rhythm is None or self._timing is None:
+            return
+        z, weight, elapsed, turn, seconds = (np.array([column]) for column in zip(*self._ticks, strict=True))
+        self._ticks.clear()
+        settled = elapsed >= self._settled_s
+        phases = self.reader.ticks(z, weight, elapsed >= self._warm_s, self._timing) * turn
+        self.rhythm.take(phases, None if settled.all() else settled, seconds)
+        self._room = self.rhythm.room(STRETCH)[1]
+
+    def _stretch(self, x: Samples, timing: Timing, rhythm: Rhythm, out: NDArray[np.complex128]) -> None:
+        """Take n ≤ STRETCH usable uniform samples, one slot each, at once."""
         n = x.shape[0]
         grid = self._grid
-        omega0 = self._band.omega
-        z, weight = self._demodulator.block(*self.conditioner.block(x, timing), timing)
-        # Samples at which a tick falls; ω̂ changes after them, never within a stretch.
-        ticks = np.arange(-(grid.slot + 1) % grid.every, n, grid.every, dtype=np.intp)
-        # After a gap the second pole's weight first falls towards the first's, so its ends do not tell.
-        settled = z if weight.min() >= SETTLED_WEIGHT else np.where(weight >= SETTLED_WEIGHT, z, 0.0)
-        tuned = self._frequency.block(settled, timing, ticks)
-        grid.slot += n
-        lengths = np.diff(ticks, prepend=-1, append=n - 1)
-        omegas = np.concatenate(([self.omega], tuned))
-        c, d = timing.response.undo_each(omegas)
-        c[0], d[0] = self._undo
-        value = np.repeat(c, lengths) * z
-        if self._real:
-            value += np.repeat(d, lengths) * np.conj(z)
-        modulus = np.abs(value)
-        amplitude = self._scale * modulus / weight
-        elapsed: NDArray[np.float64] = self._elapsed_s + timing.dt * np.arange(1, n + 1, dtype=np.float64)
-        valid = (elapsed >= self._warm_s) & (amplitude >= self._floor) & (modulus > 0.0)
-        np.divide(value, modulus, out=out, where=valid)
-        rotors = timing.rotors(n)
-        q = out * rotors
-        q *= self._turn
-        drift = np.exp(-1j * np.cumsum(np.repeat((omegas - omega0) * timing.dt, lengths)))
-        drift *= self._drift
-        v = q * drift
-        self.coherence.block(v, valid, timing)
-        self.resonance.block(q, timing)
-        if ticks.shape[0]:
-            self.coherence.ticks(v[ticks], self._alpha_tick())
-            self.omega = float(tuned[-1])
-            self._undo = (c[-1].item(), d[-1].item())
-        self._turn *= rotors[-1].item()
-        self._turn /= abs(self._turn)
-        self._drift = drift[-1].item()
-        self._drift /= abs(self._drift)
-        self._elapsed_s = float(elapsed[-1])
-        self.amplitude = float(amplitude[-1])
-
-    def _alpha_tick(self) -> float:
-        """Weight of one tick in the coherence window."""
-        return alpha_of(self._grid.every * self._grid.spacing, self._band.coherence_tau_s)
+        z, weight = self._demodulator.block(x, timing)
+        first = grid.slot + 1
+        slots = grid.take(n)
+        at = slots - first
+        # ω̂ changes at ticks that end an epoch, and the correction with it.
+        undo = [self.reader.undo]
+        edges = [0]
+        if slots.shape[0]:
+            grown = None if weight is None else weight[at]
+            elapsed = self._elapsed_s + timing.dt * (at + 1.0)
+            young = self._elapsed_s < max(self._warm_s, self._settled_s)
+            phases = self.reader.ticks(z[at], grown, elapsed >= self._warm_s if young else None, timing)
+            phases *= grid.turns(slots)
+            phases *= self._extra_turn
+            settled = elapsed >= self._settled_s if young else None
+            times: NDArray[np.float64] = np.multiply(slots, grid.spacing, dtype=np.float64)
+            times += self._extra_s
+            seconds = times.copy()
+            seconds[1:] -= times[:-1]
+            seconds[0] -= self._ticked_s
+            self._ticked_s = times[-1].item()
+            done = 0
+            while done < at.shape[0]:
+                groups, length = rhythm.room(at.shape[0] - done)
+                part = slice(done, done + groups * length)
+                shape = (groups, length)
+                known = None if settled is None or settled[part].all() else settled[part].reshape(shape)
+                omegas = rhythm.take(phases[part].reshape(shape), known, seconds[part].reshape(shape))
+                # From the next sample on.
+                undo.extend(timing.response.undo(omega) for omega in omegas)
+                edges.extend((at[done + length - 1 : part.stop : length] + 1).tolist()[: len(omegas)])
+                done = part.stop
+        lengths = [after - before for before, after in itertools.pairwise([*edges, n])]
+        warm = None
+        if self._elapsed_s + timing.dt < self._warm_s:
+            warm = self._elapsed_s + timing.dt * np.arange(1.0, n + 1.0) >= self._warm_s
+        self.reader.many(z, weight, warm, undo, lengths, out)
+        self._room = rhythm.room(STRETCH)[1]
+        self._elapsed_s += n * timing.dt

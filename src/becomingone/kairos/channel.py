@@ -1,7 +1,7 @@
 """One channel in one band: from samples to phase, coherence, frequency and temporal resonance.
 
-The stages are files of their own (condition, demodulate, response, frequency, coherence, resonance), run in order by
-chain; this one is what a caller sees. The result is the same to rounding for any split of the stream.
+The stages are files of their own (demodulate, reader, rhythm), run in order by chain; this one is what a caller
+sees. The result is the same to rounding for any split of the stream, whenever it is looked at.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from becomingone.errors import KernelError
 from becomingone.kairos.chain import WARM_UP_PERIODS, Chain
-from becomingone.kairos.coherence import SIGMA_UNIFORM, circular_sigma, p_noise, unbiased
+from becomingone.kairos.coherence import circular_sigma, p_noise, unbiased
 from becomingone.kairos.phase_block import PhaseBlock
-from becomingone.kairos.timing import Samples, Timing
+from becomingone.kairos.timing import Samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,18 +59,15 @@ class ChannelKernel:
         self.floor = floor
         self.real = real
         self.p_false = p_false
-        self._skipped = False
+        self._gap = False
+        self._last: complex = 0.0
         self._chain = Chain(band, floor, real=real)
 
     def clear(self) -> None:
         """Forget everything that was measured."""
-        self._skipped = False
+        self._gap = False
+        self._last = 0.0
         self._chain = Chain(self.band, self.floor, real=self.real)
-
-    @property
-    def power(self) -> float:
-        """Leaky mean of the input's squared deviation from its slow mean, in sensor units squared."""
-        return self._chain.conditioner.power
 
     def block(self, x: Samples, spacing_s: float, *, gap: bool = False) -> PhaseBlock:
         """Take uniform samples that follow directly on the previous one.
@@ -93,14 +90,15 @@ class ChannelKernel:
         samples = self._checked(x)
         chain = self._chain
         timing = chain.timing_for(spacing_s)
-        chain.enter_block(spacing_s)
         n = samples.shape[0]
         phasors = np.zeros(n, dtype=np.complex128)
-        usable = np.abs(samples) <= LARGEST  # false for NaN and infinities
-        missing = not bool(usable.all())
+        # One product tells at once whether anything is not finite or too large: the sum of squares is then either.
+        missing = not abs(np.vdot(samples, samples)) <= LARGEST
         if not missing:
             chain.run(samples, timing, phasors)
         else:
+            usable = np.abs(samples) <= LARGEST  # false for NaN and infinities
+            missing = not bool(usable.all())
             # Stretches of present and of missing samples, in turn.
             edges = [0, *(np.flatnonzero(usable[1:] != usable[:-1]) + 1).tolist(), n]
             for start, stop in itertools.pairwise(edges):
@@ -108,10 +106,12 @@ class ChannelKernel:
                     chain.run(samples[start:stop], timing, phasors[start:stop])
                 else:
                     chain.wait((stop - start) * spacing_s)
-        return self._report(phasors, timing, gap=gap or missing)
+        self._gap = self._gap or gap or missing
+        self._last = phasors[-1].item()
+        return self._report(phasors)
 
-    def step(self, x: complex, dt_s: float) -> PhaseBlock:
-        """Take one sample of an irregular stream.
+    def feed(self, x: complex, dt_s: float) -> complex:
+        """Take one sample; return its phasor, or 0, and leave the figures for :meth:`report`.
 
         Parameters
         ----------
@@ -127,19 +127,30 @@ class ChannelKernel:
 
         Notes
         -----
-        Phase, coherence and frequency use the time each sample stands for. The lagged figures (resonance, ρ) put the
+        Phase, coherence and frequency use the time each sample stands for. The lagged figures (resonance, ω̂) put the
         samples into slots of the first spacing seen; where slots stay empty they rest on fewer pairs.
         """
         if isinstance(x, complex) and self.real:
             raise KernelError("a complex sample in a channel that was declared real")
-        timing = self._chain.timing_for(dt_s)
-        phasors = np.zeros(1, dtype=np.complex128)
-        missing = not abs(x) <= LARGEST
-        if missing:
-            self._chain.wait(dt_s)
+        chain = self._chain
+        regular = chain.follows(dt_s)
+        timing = chain.timing_for(dt_s)
+        if not abs(x) <= LARGEST:
+            self._gap = True
+            self._last = 0.0
+            chain.wait(dt_s)
         else:
-            phasors[0] = self._chain.irregular(x, timing)
-        return self._report(phasors, timing, gap=missing)
+            self._last = chain.sample(x, timing) if regular else chain.irregular(x, timing)
+        return self._last
+
+    def report(self) -> PhaseBlock:
+        """Return the figures that hold at the last sample, with that one's phasor."""
+        return self._report(np.array([self._last], dtype=np.complex128))
+
+    def step(self, x: complex, dt_s: float) -> PhaseBlock:
+        """Take one sample, see :meth:`feed`, and return the figures that hold at it."""
+        self.feed(x, dt_s)
+        return self.report()
 
     def skip(self, seconds: float) -> None:
         """Let time pass without samples.
@@ -161,7 +172,7 @@ class ChannelKernel:
             raise KernelError(f"skip of {seconds!r} s; it must be finite and at least 0")
         if seconds > 0.0:
             self._chain.wait(seconds)
-            self._skipped = True
+            self._gap = True
 
     def _checked(self, x: Samples) -> Samples:
         if x.ndim != 1 or x.shape[0] == 0:
@@ -172,27 +183,31 @@ class ChannelKernel:
             return np.asarray(x, dtype=np.float64)
         return np.asarray(x, dtype=np.complex128)
 
-    def _report(self, phasors: NDArray[np.complex128], timing: Timing, *, gap: bool) -> PhaseBlock:
+    def _report(self, phasors: NDArray[np.complex128]) -> PhaseBlock:
         """Put together what holds at the last sample."""
-        gap = gap or self._skipped
-        self._skipped = False
+        gap, self._gap = self._gap, False
         chain = self._chain
-        valid = bool(phasors[-1] != 0.0)
-        raw = chain.coherence.raw if valid else 0.0
-        n_eff = chain.coherence.n_eff(timing.alpha_window) if valid else 1.0
-        sigma = circular_sigma(raw) if valid else SIGMA_UNIFORM
+        chain.catch_up()
+        rhythm = chain.rhythm
+        if self._last == 0.0 or rhythm is None:
+            raw, resonance, n_eff, p = 0.0, None, 1.0, 1.0
+        else:
+            raw, resonance = rhythm.coherence, rhythm.resonance
+            n_eff = 1.0 if resonance is None else rhythm.n_eff
+            p = 1.0 if resonance is None else p_noise(abs(resonance), n_eff)
+        sigma = circular_sigma(raw)
         return PhaseBlock(
             phasors=phasors,
-            coherence=unbiased(raw, chain.coherence.n_white) if valid else 0.0,
+            coherence=unbiased(raw, rhythm.n_white) if raw and rhythm is not None else 0.0,
             n_eff=n_eff,
-            p=p_noise(raw, n_eff) if valid else 1.0,
+            p=p,
             omega=chain.omega,
             # A phase noise σ that is correlated over the window cannot be told from a slope of σ√2 per window.
             omega_sigma=math.sqrt(2.0) * sigma / self.band.coherence_tau_s,
             phase_sigma=sigma,
-            resonance=chain.resonance.value if valid else None,
-            amplitude=chain.amplitude,
-            valid=valid,
-            decidable=valid and n_eff >= -math.log(self.p_false),
+            resonance=resonance,
+            amplitude=chain.reader.amplitude,
+            valid=self._last != 0.0,
+            decidable=n_eff >= -math.log(self.p_false),
             gap=gap,
         )

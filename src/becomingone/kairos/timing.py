@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from becomingone.kairos.onepole import OnePole, alpha_of
+from becomingone.kairos.cascade import Cascade
+from becomingone.kairos.onepole import alpha_of
 from becomingone.kairos.response import Response
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ MEAN_PER_TAU: Final = 8.0
 MEAN_PERIODS: Final = 4.0
 """The slow mean is taken over max(8·τ, 4 periods)."""
 
-CHUNK: Final = 2048
-"""The longest stretch that is filtered at once; bounds the tables and the scratch memory."""
+TURNS: Final = 256
+"""Rotors kept as numbers for the sample-by-sample path; after as many samples its frame starts anew."""
 
 
 def mean_tau_of(band: Band) -> float:
@@ -46,8 +47,10 @@ class Timing:
     Attributes
     ----------
     dt : float
-    alpha, alpha_mean, alpha_window : float
-        Weights of a sample in each demodulating pole (τ), in the slow mean and in the coherence window (τ_C).
+    omega0 : float
+        ω₀ in rad/s.
+    alpha, alpha_mean : float
+        Weights of a sample in each demodulating pole (τ) and in the slow mean.
     rotor : complex
         e^{iω₀Δ}.
     undo_center : tuple of complex
@@ -57,13 +60,12 @@ class Timing:
     """
 
     __slots__ = (
-        "_dwindling",
-        "_dwindling_mean",
-        "_poles",
-        "_rotors",
+        "_cascade",
+        "_log_lambda",
+        "_log_mean",
+        "_turns",
         "alpha",
         "alpha_mean",
-        "alpha_window",
         "dt",
         "omega0",
         "response",
@@ -77,66 +79,37 @@ class Timing:
         self.omega0 = band.omega
         self.alpha = alpha_of(dt, band.tau_s)
         self.alpha_mean = alpha_of(dt, mean_tau_of(band))
-        self.alpha_window = alpha_of(dt, band.coherence_tau_s)
+        self._log_lambda = -dt / band.tau_s if self.alpha < 1.0 else -math.inf
+        self._log_mean = -dt / mean_tau_of(band) if self.alpha_mean < 1.0 else -math.inf
         self.rotor = cmath.exp(1j * band.omega * dt)
         self.response = Response(band.omega, dt, self.alpha, self.alpha_mean, real)
         self.undo_center: tuple[complex, complex] = self.response.undo(band.omega)
         still = self.alpha / (1.0 - (1.0 - self.alpha) * self.rotor)
         self.still: tuple[complex, complex] = (still, still * still)
-        # Tables for the block path are made when a block first asks for them: a stream of single samples never does.
-        self._poles: dict[float, OnePole] = {}
-        self._rotors: NDArray[np.complex128] | None = None
-        self._dwindling: NDArray[np.float64] | None = None
-        self._dwindling_mean: NDArray[np.float64] | None = None
-
-    def _pole(self, alpha: float) -> OnePole:
-        pole = self._poles.get(alpha)
-        if pole is None:
-            pole = self._poles[alpha] = OnePole.leaky(alpha)
-        return pole
+        # Tables are made when first asked for: a stream of single, irregular samples never does.
+        self._cascade: Cascade | None = None
+        self._turns: tuple[list[complex], list[complex]] | None = None
 
     @property
-    def pole(self) -> OnePole:
-        """Block form of one demodulating pole."""
-        return self._pole(self.alpha)
+    def cascade(self) -> Cascade:
+        """Block form of the demodulating filter."""
+        if self._cascade is None:
+            angle = self.omega0 * self.dt
+            self._cascade = Cascade(self._log_lambda, angle, self.alpha, self._log_mean, self.alpha_mean, self.still[1])
+        return self._cascade
 
     @property
-    def pole_mean(self) -> OnePole:
-        """Block form of the slow mean."""
-        return self._pole(self.alpha_mean)
+    def turns(self) -> tuple[list[complex], list[complex]]:
+        """e^{−iω₀Δk} and e^{iω₀Δk} for k = 0..TURNS."""
+        if self._turns is None:
+            forward = np.exp((1j * self.omega0 * self.dt) * np.arange(TURNS + 1))
+            self._turns = (np.conj(forward).tolist(), forward.tolist())
+        return self._turns
 
-    @property
-    def pole_window(self) -> OnePole:
-        """Block form of a leaky mean over τ_C."""
-        return self._pole(self.alpha_window)
+    def fading(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """λ^k of the demodulating poles, shape of ``k``."""
+        return np.asarray(np.exp(k * self._log_lambda), dtype=np.float64)
 
-    def rotors(self, n: int) -> NDArray[np.complex128]:
-        """e^{−iω₀Δk} for k = 1..n, n ≤ CHUNK."""
-        if self._rotors is None:
-            self._rotors = np.exp((-1j * self.omega0 * self.dt) * np.arange(1, CHUNK + 1))
-        return self._rotors[:n]
-
-    def window(self, n: int) -> tuple[NDArray[np.float64], float]:
-        """α·λ^{n−k} for k = 1..n, and λⁿ, for the coherence window; n ≤ CHUNK."""
-        if self._dwindling is None:
-            self._dwindling = _dwindling(self.alpha_window)
-        return self._dwindling[CHUNK - n :], _power(self.alpha_window, n)
-
-    def window_mean(self, n: int) -> tuple[NDArray[np.float64], float]:
-        """α·λ^{n−k} for k = 1..n, and λⁿ, for the slow mean; n ≤ CHUNK."""
-        if self._dwindling_mean is None:
-            self._dwindling_mean = _dwindling(self.alpha_mean)
-        return self._dwindling_mean[CHUNK - n :], _power(self.alpha_mean, n)
-
-
-def _power(alpha: float, n: int) -> float:
-    """(1 − α)ⁿ."""
-    return math.exp(n * math.log1p(-alpha)) if alpha < 1.0 else 0.0
-
-
-def _dwindling(alpha: float) -> NDArray[np.float64]:
-    """α·λ^j for j = CHUNK−1..0."""
-    exponents = np.arange(CHUNK - 1, -1, -1, dtype=np.float64)
-    exponents[:-1] *= math.log1p(-alpha) if alpha < 1.0 else -math.inf
-    weights: NDArray[np.float64] = alpha * np.exp(exponents)
-    return weights
+    def fading_mean(self, k: NDArray[np.float64]) -> NDArray[np.float64]:
+        """λ^k of the slow mean, shape of ``k``."""
+        return np.asarray(np.exp(k * self._log_mean), dtype=np.float64)
