@@ -17,10 +17,9 @@ from becomingone.errors import KernelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# With the Bartlett sum truncated at 2πτ, a pure tone (ρ = 1 at every lag) has an effective number of samples of about
-# 2·τ_C / (4πτ), or a little more because the window's weights fall off over the lags. Phase mode needs
-# N_eff > −ln(p) before anything can be significant: 4.6 at p = 0.01, 5.3 at p = 0.005. τ_C = 40·τ gives 6.9, which
-# leaves room for both; much less would make every tone undecidable for ever.
+# Behind the band's filter white noise makes a new phase about every 2τ, so a window of τ_C (2·τ_C long in effect) holds
+# N_eff = τ_C/τ of them. 40·τ gives 41: |T| > 0.34 is significant at 0.01 and > 0.41 at 0.001, which a tone reaches
+# whose power in the band is that of the noise; and it follows a change within a minute for a rhythm of one a second.
 COHERENCE_WINDOWS_PER_TAU: Final = 40.0
 
 MIN_COHERENCE_PER_TAU: Final = 8.0

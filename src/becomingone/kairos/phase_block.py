@@ -25,9 +25,9 @@ class PhaseBlock:
     coherence : float
         Local coherence 0..1 over the coherence window, bias removed.
     n_eff : float
-        Effective number of independent samples behind it, ≥ 1.
+        Effective number of independent samples behind the temporal resonance, ≥ 1.
     p : float
-        Probability, 0..1, that phases without coherence do as well.
+        Probability, 0..1, that noise has a temporal resonance as large: exp(−n_eff·|T|²).
     omega : float
         Measured frequency in rad/s.
     omega_sigma : float
