@@ -1,7 +1,7 @@
-.PHONY: help up test lint docs wheel
+.PHONY: help up test reference campaign lint docs figures wheel
 
 help:  ## say what there is
-	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 up:  ## run a whole mesh on this machine (scripts/up takes options)
 	@scripts/up
@@ -9,11 +9,20 @@ up:  ## run a whole mesh on this machine (scripts/up takes options)
 test:  ## run the tests (scripts/test takes pytest's options)
 	@scripts/test
 
+reference:  ## compare the kernel with scipy and mne-connectivity (scripts/reference takes pytest's options)
+	@scripts/reference
+
+campaign:  ## count the kernel's false alarms and detections over millions of looks: half an hour
+	@scripts/reference --campaign
+
 lint:  ## run the linters and type checkers
 	@scripts/lint
 
 docs:  ## check that the manual is true: its links, commands, examples and tables
 	@scripts/test tests/docs tests/devices/test_docs.py tests/wire/test_protocol_page.py
+
+figures:  ## draw the manual's figures anew
+	@.venv/bin/python -m pip install -q -e '.[docs]' && .venv/bin/python docs/plots.py
 
 wheel:  ## build the source archive and the wheel into dist/
 	@scripts/wheel

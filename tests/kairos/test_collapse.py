@@ -21,6 +21,13 @@ def test_thresholds():
         critical_amplitude(0.01, 1.0)
 
 
+def test_thresholds_over_a_grid_of_lags_and_frequencies():
+    assert critical(0.01, 10.0, tests=4) == pytest.approx(math.log(400) / 10)
+    assert critical_amplitude(0.01, 11.0, tests=4) == pytest.approx(1 - 0.0025 ** (1 / 10), rel=1e-14)
+    with pytest.raises(KernelError, match="tests"):
+        critical(0.01, 10.0, tests=0)
+
+
 def test_amplitude_threshold_is_that_of_gaussian_noise():
     # The squared coherence of two independent complex Gaussian series of N samples exceeds I_c with probability p.
     rng = np.random.default_rng(5)

@@ -10,7 +10,7 @@ from becomingone.kairos.rayleigh import rayleigh_p
 __all__ = ["Collapse", "critical", "critical_amplitude", "rayleigh_p"]
 
 
-def critical(p: float, n_eff: float) -> float:
+def critical(p: float, n_eff: float, *, tests: int = 1) -> float:
     """Return the threshold I_c = −ln(p)/N_eff of |T|² or C² in phase mode.
 
     Parameters
@@ -19,6 +19,8 @@ def critical(p: float, n_eff: float) -> float:
         False-alarm probability, 0 < p ≤ 1.
     n_eff : float
         Effective number of independent samples, ≥ 1.
+    tests : int
+        Over how many lags and frequencies the greatest |T|² was looked for, ≥ 1 (Bonferroni).
 
     Returns
     -------
@@ -30,11 +32,11 @@ def critical(p: float, n_eff: float) -> float:
     KernelError
         When a value is out of its range.
     """
-    _check(p, n_eff, 1.0)
-    return -math.log(p) / n_eff
+    _check(p, n_eff, tests)
+    return -math.log(p / tests) / n_eff
 
 
-def critical_amplitude(p: float, n_eff: float) -> float:
+def critical_amplitude(p: float, n_eff: float, *, tests: int = 1) -> float:
     """Return the threshold I_c = 1 − p^{1/(N_eff − 1)} of the squared coherence in amplitude mode.
 
     Parameters
@@ -43,6 +45,8 @@ def critical_amplitude(p: float, n_eff: float) -> float:
         False-alarm probability, 0 < p ≤ 1.
     n_eff : float
         Effective number of independent complex Gaussian samples, > 1.
+    tests : int
+        Over how many lags and frequencies the greatest was looked for, ≥ 1 (Bonferroni).
 
     Returns
     -------
@@ -54,17 +58,19 @@ def critical_amplitude(p: float, n_eff: float) -> float:
     KernelError
         When a value is out of its range.
     """
-    _check(p, n_eff, 1.0)
+    _check(p, n_eff, tests)
     if n_eff <= 1.0:
         raise KernelError(f"n_eff is {n_eff!r}; amplitude mode needs more than 1")
-    return -math.expm1(math.log(p) / (n_eff - 1.0))
+    return -math.expm1(math.log(p / tests) / (n_eff - 1.0))
 
 
-def _check(p: float, n_eff: float, least: float) -> None:
+def _check(p: float, n_eff: float, tests: int) -> None:
     if not 0.0 < p <= 1.0:
         raise KernelError(f"p is {p!r}; it must be above 0 and at most 1")
-    if not (math.isfinite(n_eff) and n_eff >= least):
-        raise KernelError(f"n_eff is {n_eff!r}; it must be finite and at least {least:g}")
+    if not (math.isfinite(n_eff) and n_eff >= 1.0):
+        raise KernelError(f"n_eff is {n_eff!r}; it must be finite and at least 1")
+    if tests < 1:
+        raise KernelError(f"tests is {tests!r}; it must be at least 1")
 
 
 class Collapse:
