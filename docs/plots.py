@@ -17,6 +17,9 @@ import matplotlib.pyplot as plt
 from becomingone.kairos.bands import Band
 from becomingone.kairos.channel import ChannelKernel
 from becomingone.kairos.collapse import critical
+from becomingone.kairos.kuramoto import Population, locked_order, lorentzian_frequencies, poisson_phases
+from becomingone.kairos.log_time import LogTime
+from becomingone.kairos.robust import robust_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +56,7 @@ def gyroscope(name: str) -> np.ndarray:
 
 
 def walk(axes: Axes) -> None:
-    """A thigh and its phase."""
+    """Draw a thigh and its phase."""
     x = gyroscope("upper_leg")
     u = ChannelKernel(STRIDE, floor=0.05).block(x, 1 / 120).phasors
     t = np.arange(1, len(x) + 1) / 120
@@ -106,10 +109,71 @@ def channel() -> None:
     save("channel")
 
 
+def liars(axes: Axes) -> None:
+    """How far colluding liars at their worst angle turn the mean, the geometric median and ours."""
+    rng = np.random.default_rng(3)
+    shares = np.arange(0.0, 0.46, 0.05)
+    angles = np.radians(np.arange(10, 181, 10))
+    worst = np.zeros((3, len(shares)))
+    for column, share in enumerate(shares):
+        count = round(100 * share)
+        error = np.zeros((3, len(angles)))
+        for _ in range(30):
+            honest = np.exp(1j * rng.vonmises(0, 20, 100 - count))
+            for row, angle in enumerate(angles):
+                points = np.append(honest, np.full(count, np.exp(1j * angle)))
+                ours = robust_mean(points, np.ones(100))
+                means = np.angle([points.mean(), ours.median, ours.resonance])
+                error[:, row] += np.abs(np.degrees(means)) / 30
+        worst[:, column] = error.max(axis=1)
+    for values, colour, label in zip(
+        worst, ("0.6", "C1", "C0"), ("mean", "geometric median", "robust mean"), strict=True
+    ):
+        axes.plot(100 * shares, values, "o-", ms=3, color=colour, label=label)
+    axes.set(
+        title="Colluding liars at the worst angle", xlabel="% of the weight", ylabel="error, degrees", ylim=(0, 60)
+    )
+    axes.legend(loc="upper left")
+
+
+def kuramoto(axes: Axes) -> None:
+    """Order against coupling, 2,000 oscillators."""
+    gains = np.array([0.6, 0.8, 1.0, 1.1, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0])
+    seen = []
+    for gain in gains:
+        population = Population(lorentzian_frequencies(2000, 1.0), poisson_phases(2000, 0.3), 2.0 * gain)
+        seen.append(np.abs(population.run(40.0, 0.02))[-500:].mean())
+    fine = np.linspace(1.0, 5.0, 200)
+    axes.plot(fine, [locked_order(2.0 * gain, 1.0) for gain in fine], color="0.3", ls="--", lw=1, label="√(1 − K_c/K)")
+    axes.plot(gains, seen, "o", ms=4, color="C0", label="2,000 oscillators")
+    axes.set(title="Coupled through the mean field", xlabel="K/K_c", ylabel="order r", ylim=(0, 1))
+    axes.legend(loc="lower right")
+
+
+def log_time(axes: Axes) -> None:
+    """Relative error of the 1/t memory."""
+    age = np.geomspace(1.0, 3.6e9, 3000)
+    for ratio, colour in ((2.0, "C0"), (math.e, "C1"), (4.0, "C3")):
+        bank = LogTime.of(1.0, 3.6e9, ratio=ratio)
+        axes.loglog(age / 1e6, np.abs(age * bank.kernel(age) - 1.0), color=colour, lw=0.7, label=f"c = {ratio:.3g}")
+    axes.set(title="A 1/t memory from 1 µs to 1 h", xlabel="age, s", ylabel="relative error", ylim=(1e-9, 1e-1))
+    axes.legend(loc="upper right")
+
+
+def mesh() -> None:
+    """Many channels, and what is remembered of them."""
+    _, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.2))
+    liars(left)
+    kuramoto(middle)
+    log_time(right)
+    save("mesh")
+
+
 def main() -> None:
     """Draw all."""
     FOLDER.mkdir(exist_ok=True)
     channel()
+    mesh()
 
 
 if __name__ == "__main__":
