@@ -6,6 +6,7 @@ window, one real FFT. Streams do not need it: their channels are demodulated alr
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -99,38 +100,40 @@ def fourier(
     epochs, channels, times = samples.shape
     first, after = band_edges(times, sfreq, fmin, fmax)
     n_freqs = after - first
-    window = np.hanning(times)
     rows = samples.reshape(epochs * channels, times)
-    waves = _waves(window, first, after) if n_freqs <= _FEW * math.log2(times) else None
+    rows, mean = _usable(rows)
+    few = n_freqs <= _FEW * math.log2(times)
+    waves = _waves(times, first, after) if few else None
+    window = None if few else np.hanning(times)
     # The frequencies lie first in memory, as the matrix products need them.
     out = np.empty((n_freqs, epochs * channels), dtype=np.complex128)
     batch = min(rows.shape[0], max(1, min(max(_BATCH[0], rows.size // 8), _BATCH[1]) // times))
     room = np.empty((batch, times))
     for start in range(0, rows.shape[0], batch):
-        deviation = _deviation(rows[start : start + batch], room)
+        part = slice(start, start + batch)
+        deviation = room[: rows[part].shape[0]]
+        np.subtract(rows[part], mean[part, None], out=deviation)
         if waves is None:
             deviation *= window
-            out[:, start : start + batch] = np.fft.rfft(deviation)[:, first:after].T
+            out[:, part] = np.fft.rfft(deviation)[:, first:after].T
         else:
-            parts = deviation @ waves
-            out.real[:, start : start + batch] = parts[:, :n_freqs].T
-            out.imag[:, start : start + batch] = parts[:, n_freqs:].T
+            out[:, part] = (deviation @ waves).view(np.complex128).T
     frequencies = np.arange(first, after) * (sfreq / times)
     return out.reshape(n_freqs, epochs, channels).transpose(1, 2, 0), frequencies
 
 
-def _waves(window: NDArray[np.float64], first: int, after: int) -> NDArray[np.float64]:
-    """Return window·cos and −window·sin of each frequency, shape (n_times, 2·n_freqs)."""
-    n = window.shape[0]
+@functools.lru_cache(maxsize=16)
+def _waves(n: int, first: int, after: int) -> NDArray[np.float64]:
+    """Return window·e^{−2πikt/n} of each frequency k, shape (n, 2·n_freqs): real and imaginary parts side by side."""
     # Reduced to one turn while they are whole numbers, the angles are exact to rounding.
     turns = (np.arange(n, dtype=np.int64)[:, None] * np.arange(first, after, dtype=np.int64)) % n
-    angle = turns * (2.0 * math.pi / n)
-    waves: NDArray[np.float64] = np.concatenate((np.cos(angle), -np.sin(angle)), axis=1)
-    return waves * window[:, None]
+    waves: NDArray[np.float64] = (np.hanning(n)[:, None] * np.exp(turns * (-2j * math.pi / n))).view(np.float64)
+    waves.flags.writeable = False
+    return waves
 
 
-def _deviation(rows: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return epochs, one a row, less their means, in ``room``; 0 for those with a gap and those that stand still."""
+def _usable(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return epochs, one a row, and their means; 0 for those with a gap and those that stand still."""
     n = rows.shape[1]
     # Any gap makes the mean NaN or infinite: no need to look at each sample.
     with np.errstate(invalid="ignore", over="ignore"):
@@ -141,8 +144,5 @@ def _deviation(rows: NDArray[np.float64], room: NDArray[np.float64]) -> NDArray[
     if alike.shape[0]:
         bad[alike] |= (rows[alike] == rows[alike, :1]).all(axis=1)
     if bad.any():
-        rows = np.where(bad[:, None], 0.0, rows)
-        mean = np.where(bad, 0.0, mean)
-    deviation = room[: rows.shape[0]]
-    np.subtract(rows, mean[:, None], out=deviation)
-    return deviation
+        return np.where(bad[:, None], 0.0, rows), np.where(bad, 0.0, mean)
+    return rows, mean
