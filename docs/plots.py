@@ -15,10 +15,10 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
+from becomingone.kairos.channel.kernel import ChannelKernel
 from becomingone.kairos.collapse import critical
 from becomingone.kairos.kuramoto import Population, locked_order, lorentzian_frequencies, poisson_phases
-from becomingone.kairos.log_time import LogTime
+from becomingone.kairos.memory.log_time import LogTime
 from becomingone.kairos.robust import robust_mean
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from becomingone.devices.contract import Block, Channel, Origin
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel, PhaseBlock
+from becomingone.kairos.channel.kernel import ChannelKernel, PhaseBlock
 from becomingone.scheduling import MeshClock
 from becomingone.wire.frame import MAX_SAMPLES, Flags, PhaseFrame
 

@@ -9,7 +9,7 @@ import pytest
 from tests.kairos.noises import COLOURS, colour
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
+from becomingone.kairos.channel.kernel import ChannelKernel
 
 pytestmark = pytest.mark.campaign
 

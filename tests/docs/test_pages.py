@@ -66,3 +66,12 @@ def test_every_room_of_the_architecture_is_on_the_disk() -> None:
     rooms = re.findall(r"^\| `([\w/]+/)`", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
     assert len(rooms) >= 10
     assert [room for room in rooms if not (ROOT / room).is_dir()] == []
+
+
+@pytest.mark.parametrize("page", ["kernel.md", "sdk.md"])
+def test_the_examples_run(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.blend import Blend
-from becomingone.kairos.intake import turned_back
-from becomingone.kairos.log_time import LogTime
+from becomingone.kairos.memory.blend import Blend
+from becomingone.kairos.memory.intake import turned_back
+from becomingone.kairos.memory.log_time import LogTime
 from becomingone.kairos.rayleigh import rayleigh_p
 
 HOUR = 3_600_000_000

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.cascade import CHUNK, Cascade, CascadeState
-from becomingone.kairos.demodulate import Demodulator
-from becomingone.kairos.timing import Timing
+from becomingone.kairos.channel.cascade import CHUNK, Cascade, CascadeState
+from becomingone.kairos.channel.demodulate import Demodulator
+from becomingone.kairos.channel.timing import Timing
 
 
 def recursion(y, rho, alpha, lam_mean, state):

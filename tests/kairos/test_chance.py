@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.chance import chance_absolute, chance_pattern, critical_similarity
+from becomingone.kairos.memory.chance import chance_absolute, chance_pattern, critical_similarity
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
+from becomingone.kairos.channel.kernel import ChannelKernel
 
 STRIDE = Band.of("stride", 0.78, 1.0)
 FS = 50.0

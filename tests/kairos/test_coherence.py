@@ -9,14 +9,14 @@ import pytest
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.coherence import (
+from becomingone.kairos.channel.coherence import (
     SIGMA_UNIFORM,
     circular_sigma,
     p_noise,
     time_between_false_alarms,
     unbiased,
 )
+from becomingone.kairos.channel.kernel import ChannelKernel
 
 BAND = Band.of("b", 1.5, 0.5)
 SIXTEEN = Band.of("sixteen", 1.0, 5 / (2 * math.pi))

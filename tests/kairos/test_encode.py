@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.encode import (
+from becomingone.kairos.local_step import local_step
+from becomingone.kairos.streams.encode import (
     ENCODINGS,
     AnalogEncoder,
     Encoding,
@@ -23,8 +24,7 @@ from becomingone.kairos.encode import (
     documents_phase,
     encoder_for,
 )
-from becomingone.kairos.encoded import Encoded
-from becomingone.kairos.local_step import local_step
+from becomingone.kairos.streams.encoded import Encoded
 
 SENSOR = Encoding("sensor", Kind.REAL, "g", 100.0, floor=0.01, low=-50.0, high=50.0, mean_tau_s=8.0, scale_tau_s=5.0)
 FREE = dataclasses.replace(SENSOR, low=-math.inf, high=math.inf, floor=0.0)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.encode import AnalogEncoder, Encoding, Kind, encoder_for
-from becomingone.kairos.event_rate import EventRate
-from becomingone.kairos.events import SAMPLES_PER_PERIOD, PeriodicEvents
+from becomingone.kairos.streams.encode import AnalogEncoder, Encoding, Kind, encoder_for
+from becomingone.kairos.streams.event_rate import EventRate
+from becomingone.kairos.streams.events import SAMPLES_PER_PERIOD, PeriodicEvents
 
 S = 1_000_000_000
 

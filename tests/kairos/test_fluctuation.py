@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from becomingone.kairos.fluctuation import fluctuations, smooth_length
-from becomingone.kairos.surrogates import fluctuation_shift_test
+from becomingone.kairos.pairs.fluctuation import fluctuations, smooth_length
+from becomingone.kairos.pairs.surrogates import fluctuation_shift_test
 
 DT = 0.1
 F0 = 0.78

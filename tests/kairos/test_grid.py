@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.grid import Grid
+from becomingone.kairos.channel.grid import Grid
 
 
 def spaced(per_tau, lag=None):

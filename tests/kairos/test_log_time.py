@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.forgetting import lifetime_us, strength, survivors
-from becomingone.kairos.log_time import LogTime, ripple
+from becomingone.kairos.memory.forgetting import lifetime_us, strength, survivors
+from becomingone.kairos.memory.log_time import LogTime, ripple
 
 HOUR = 3_600_000_000
 YEAR = 8766 * HOUR

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from becomingone.kairos.noise import WhiteNoise, filter_correlation, phase_correlation
+from becomingone.kairos.channel.noise import WhiteNoise, filter_correlation, phase_correlation
 
 
 def test_filter_correlation_is_that_of_its_impulse_response():

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from becomingone.kairos.pair_correlation import LONGEST, lag_weights, spread_lags
-from becomingone.kairos.pair_stream import PairStream
+from becomingone.kairos.pairs.pair_correlation import LONGEST, lag_weights, spread_lags
+from becomingone.kairos.pairs.pair_stream import PairStream
 
 DT = 0.1
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.pair_correlation import LONGEST
-from becomingone.kairos.pair_stream import PairStream
-from becomingone.kairos.pairwise import PairMeasures
+from becomingone.kairos.pairs.pair_correlation import LONGEST
+from becomingone.kairos.pairs.pair_stream import PairStream
+from becomingone.kairos.pairs.pairwise import PairMeasures
 
 DT = 0.1
 MEASURES = ("plv", "ciplv", "ppc", "pli", "wpli", "wpli2_debiased", "coherency", "imcoh", "msc", "plv_p", "plv_floor")

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.pair_sums import BlockSums
-from becomingone.kairos.pairwise import PairMeasures, plv_floor, plv_of_epochs, plv_p
-from becomingone.kairos.spectra import fourier
+from becomingone.kairos.pairs.pair_sums import BlockSums
+from becomingone.kairos.pairs.pairwise import PairMeasures, plv_floor, plv_of_epochs, plv_p
+from becomingone.kairos.pairs.spectra import fourier
 
 MEASURES = ("n_eff", "plv", "ciplv", "ppc", "pli", "wpli", "wpli2_debiased", "coherency", "imcoh", "msc")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.pyramid import Pyramid
+from becomingone.kairos.memory.pyramid import Pyramid
 from becomingone.kairos.rayleigh import rayleigh_p
 
 TICK = 50_000

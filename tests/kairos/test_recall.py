@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.chance import critical_similarity
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.forgetting import strength
-from becomingone.kairos.log_time import LogTime
-from becomingone.kairos.recall import recall, similarity
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.memory.chance import critical_similarity
+from becomingone.kairos.memory.forgetting import strength
+from becomingone.kairos.memory.log_time import LogTime
+from becomingone.kairos.memory.recall import recall, similarity
 
 SECOND = 1_000_000
 

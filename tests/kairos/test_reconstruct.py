@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.intake import turned_back
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.memory.intake import turned_back
+from becomingone.kairos.memory.pyramid import Pyramid
+from becomingone.kairos.memory.reconstruct import substitution_bound
 from becomingone.kairos.onepole import alpha_of, leaky
-from becomingone.kairos.pyramid import Pyramid
-from becomingone.kairos.reconstruct import substitution_bound
 
 
 def true_mean(times, u, w, start, end):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.surrogates import fluctuation_shift_test, group_shift_test, plv_shift_test
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.pairs.surrogates import fluctuation_shift_test, group_shift_test, plv_shift_test
 
 
 def table(name):

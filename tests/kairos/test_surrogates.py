@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.fluctuation import fluctuations, smooth_length
-from becomingone.kairos.surrogates import fluctuation_shift_test, group_shift_test, plv_shift_test
+from becomingone.kairos.pairs.fluctuation import fluctuations, smooth_length
+from becomingone.kairos.pairs.surrogates import fluctuation_shift_test, group_shift_test, plv_shift_test
 
 DT = 0.1  # ten ticks a second
 F0 = 0.78

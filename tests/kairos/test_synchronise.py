@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.synchronise import (
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.transducers.synchronise import (
     COHERENCE_THRESHOLD,
     PHASE_THRESHOLD,
     Agreement,
@@ -25,7 +25,7 @@ from becomingone.kairos.synchronise import (
     noise_energy,
     window_correlation,
 )
-from becomingone.kairos.transducer import Reading, Transducer, emissary, master
+from becomingone.kairos.transducers.transducer import Reading, Transducer, emissary, master
 
 disc = st.builds(
     lambda r, angle: complex(r * math.cos(angle), r * math.sin(angle)), st.floats(0, 1), st.floats(-math.pi, math.pi)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.cyclic import cyclic_autocorrelation
-from becomingone.kairos.rotor import turn, turns
-from becomingone.kairos.temporal import Mode, TemporalResonances
+from becomingone.kairos.resonance.cyclic import cyclic_autocorrelation
+from becomingone.kairos.resonance.rotor import turn, turns
+from becomingone.kairos.resonance.temporal import Mode, TemporalResonances
 
 AMPLITUDE = Mode.AMPLITUDE
 OMEGA = 2 * math.pi / 17.3  # rad a sample, no whole number of samples a period

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.tone import estimate_tone, estimate_tone_at
-from becomingone.kairos.tone_fit import ToneFit
-from becomingone.kairos.tone_search import peak_p
+from becomingone.kairos.resonance.tone import estimate_tone, estimate_tone_at
+from becomingone.kairos.resonance.tone_fit import ToneFit
+from becomingone.kairos.resonance.tone_search import peak_p
 
 
 def wrapped(angle):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
+from becomingone.kairos.channel.kernel import ChannelKernel
 from becomingone.kairos.locking import LockingOrder
 
 STRIDE = Band.of("stride", 0.78, 1.0)

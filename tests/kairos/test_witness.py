@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.witness import Witness, steady_gain
-from becomingone.kairos.witness_stretch import slope_sigma
-from becomingone.kairos.witness_tails import uniformity_p
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.witnessing.innovations import slope_sigma
+from becomingone.kairos.witnessing.tails import uniformity_p
+from becomingone.kairos.witnessing.witness import Witness, steady_gain
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 

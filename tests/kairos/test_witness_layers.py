@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.witness import Witness
-from becomingone.kairos.witness_drift import Drift, run_length, threshold_for
-from becomingone.kairos.witness_layers import WitnessLayers, health
+from becomingone.kairos.witnessing.drift import Drift, run_length, threshold_for
+from becomingone.kairos.witnessing.layers import WitnessLayers, health
+from becomingone.kairos.witnessing.witness import Witness
 
 EPOCH, WINDOW = 1024, 32
 Q, R, TURN = 0.01, 0.04, 0.3

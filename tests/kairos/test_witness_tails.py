@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.witness_tails import (
+from becomingone.kairos.witnessing.tails import (
     beta_cdf,
     crossing_p,
     fisher,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from becomingone.kairos.bands import Band
-from becomingone.kairos.channel import ChannelKernel
-from becomingone.kairos.demodulate import Demodulator
-from becomingone.kairos.noise import filter_correlation, phase_correlation
-from becomingone.kairos.response import Response
-from becomingone.kairos.timing import Timing
+from becomingone.kairos.channel.demodulate import Demodulator
+from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.channel.noise import filter_correlation, phase_correlation
+from becomingone.kairos.channel.response import Response
+from becomingone.kairos.channel.timing import Timing
 
 pytestmark = pytest.mark.reference
 

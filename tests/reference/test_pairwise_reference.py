@@ -11,8 +11,8 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from becomingone.kairos.pairwise import PairMeasures, plv_of_epochs
-from becomingone.kairos.spectra import fourier
+from becomingone.kairos.pairs.pairwise import PairMeasures, plv_of_epochs
+from becomingone.kairos.pairs.spectra import fourier
 
 pytestmark = pytest.mark.reference
 

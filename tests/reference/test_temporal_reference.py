@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from becomingone.kairos.cyclic import cyclic_autocorrelation
-from becomingone.kairos.temporal import Mode, TemporalResonances
+from becomingone.kairos.resonance.cyclic import cyclic_autocorrelation
+from becomingone.kairos.resonance.temporal import Mode, TemporalResonances
 
 pytestmark = pytest.mark.reference
 

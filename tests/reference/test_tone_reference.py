@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from becomingone.kairos.tone import estimate_tone, estimate_tone_at
-from becomingone.kairos.tone_fit import ToneFit
-from becomingone.kairos.tone_search import _explained, peak_p
+from becomingone.kairos.resonance.tone import estimate_tone, estimate_tone_at
+from becomingone.kairos.resonance.tone_fit import ToneFit
+from becomingone.kairos.resonance.tone_search import _explained, peak_p
 
 pytestmark = pytest.mark.reference
 

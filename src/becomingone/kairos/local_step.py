@@ -10,7 +10,7 @@ def local_step(phase: complex, history: complex, alpha: float) -> tuple[complex,
 
     This measures **loudness, not coherence**: a constant temperature of 0.9 is "0.9 coherent", and so is any noise
     that never changes sign (brightness noise scores 0.84). It is kept so that the documents' numbers can be
-    reproduced; everything else in the kernel uses :class:`becomingone.kairos.channel.ChannelKernel`.
+    reproduced; everything else in the kernel uses :class:`becomingone.kairos.channel.kernel.ChannelKernel`.
 
     Parameters
     ----------
