@@ -56,8 +56,8 @@ class Blend:
     """A bank of leaky phasor sums of one stream.
 
     The phasor must be one that stands still while the rhythm is steady: a temporal resonance T_τ, a phase difference,
-    or a phase turned back by its band's carrier (:func:`becomingone.kairos.memory.intake.turned_back`). The raw phase of an
-    oscillation goes round, and its mean over many periods is 0 however steady it is.
+    or a phase turned back by its band's carrier (:func:`becomingone.kairos.memory.intake.turned_back`). The raw phase
+    of an oscillation goes round, and its mean over many periods is 0 however steady it is.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ FADED: Final = 1e-100
 
 @dataclass(frozen=True, slots=True)
 class StreamSums:
-    """What :class:`becomingone.kairos.pairs.pair_sums.Sums` asks for, at one tick; all of shape (n_channels, n_channels)."""
+    """What :class:`becomingone.kairos.pairs.pair_sums.Sums` asks for, at one tick; all (n_channels, n_channels)."""
 
     phase: NDArray[np.complex128]
     weight: NDArray[np.float64]

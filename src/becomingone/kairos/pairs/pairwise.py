@@ -128,7 +128,8 @@ class PairMeasures:
     Parameters
     ----------
     sums : Sums
-        The sums over samples: of a block by :meth:`of`, of a stream by `becomingone.kairos.pairs.pair_stream.PairStream`.
+        The sums over samples: of a block by :meth:`of`, of a stream by
+        :class:`becomingone.kairos.pairs.pair_stream.PairStream`.
     """
 
     def __init__(self, sums: Sums) -> None:

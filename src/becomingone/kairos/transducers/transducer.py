@@ -125,7 +125,7 @@ class Transducer:
         )
 
     def block(self, x: Samples, spacing_s: float) -> Reading:
-        """Take uniform samples, shape (n,), n ≥ 1; see :meth:`becomingone.kairos.channel.kernel.ChannelKernel.block`."""
+        """Take uniform samples, shape (n,), n ≥ 1; see :meth:`becomingone.kairos.channel.ChannelKernel.block`."""
         self._evidence = self._kernel.block(x, spacing_s)
         return self.reading
 
