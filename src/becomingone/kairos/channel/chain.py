@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from becomingone.errors import KernelError
 from becomingone.kairos.channel.cascade import CHUNK
 from becomingone.kairos.channel.demodulate import Demodulator
 from becomingone.kairos.channel.grid import Grid
@@ -58,6 +59,8 @@ class Chain:
         The slow figures; None before the first sample. Call :meth:`catch_up` before reading them.
     reader : PhaseReader
         Knows the amplitude at the last sample.
+    regular_s : float
+        Seconds after which a sample takes the next slot, as in a uniform stream; 0 when none does.
     """
 
     __slots__ = (
@@ -75,6 +78,7 @@ class Chain:
         "_timing",
         "_warm_s",
         "reader",
+        "regular_s",
         "rhythm",
     )
 
@@ -94,6 +98,7 @@ class Chain:
         self._ticks: list[tuple[complex, float, float, complex, float]] = []
         self._ticked_s = 0.0
         self._room = 1
+        self.regular_s = 0.0
         self.rhythm: Rhythm | None = None
         self.reader = PhaseReader(floor, real=real)
 
@@ -103,13 +108,8 @@ class Chain:
             self._timing = Timing(self._band, dt, real=self._real)
             omega = self._band.omega if self.rhythm is None else self.rhythm.omega
             self.reader.undo = self._timing.response.undo(omega)
+            self.regular_s = 0.0
         return self._timing
-
-    def follows(self, dt: float) -> bool:
-        """Whether a sample after so many seconds takes the next slot, as in a uniform stream."""
-        return (
-            self._timing is not None and self._timing.dt == dt and self._grid.spacing == dt and not self._grid.pending
-        )
 
     @property
     def omega(self) -> float:
@@ -146,6 +146,7 @@ class Chain:
         self.rhythm.skip(seconds)
         self._ticked_s += seconds
         self._grid.pending += seconds
+        self.regular_s = 0.0
         self._drift(seconds)
 
     def _drift(self, seconds: float) -> None:
@@ -179,10 +180,11 @@ class Chain:
         if self._grid.pending:
             self._resume()
             self._pass_slots(self._grid.enter_block(), rhythm)
+        self._note_regular(timing)
         n = x.shape[0]
         if n < SHORT_BLOCK:
             for i, value in enumerate(x.tolist()):
-                out[i] = self.sample(value, timing)
+                out[i] = self.sample(value)
             return
         self.catch_up()
         for start in range(0, n, STRETCH):
@@ -199,20 +201,29 @@ class Chain:
         self._pass_slots(slots - 1, rhythm)
         self._drift(timing.dt - grid.spacing * min(1, slots))
         grid.slot += min(1, slots)
+        self._note_regular(timing)
         z, weight = self._demodulator.step_alone(x, timing)
         return self._publish(z, weight, timing)
 
-    def sample(self, x: complex, timing: Timing) -> complex:
-        """Take one usable sample in the next slot; return its phasor."""
+    def _note_regular(self, timing: Timing) -> None:
+        self.regular_s = timing.dt if self._grid.spacing == timing.dt else 0.0
+
+    def sample(self, x: complex) -> complex:
+        """Take one usable sample in the next slot, :attr:`regular_s` after the previous one; return its phasor."""
+        timing = self._timing
+        if timing is None:
+            raise KernelError("a sample before its spacing")
         self._grid.slot += 1
         z, weight = self._demodulator.step(x, timing)
         return self._publish(z, weight, timing)
 
     def _publish(self, z: complex, weight: float, timing: Timing) -> complex:
         """Return the phasor of the present sample, and note it if it stands at a tick."""
-        self._elapsed_s += timing.dt
-        phasor = self.reader.one(z, weight, warm=self._elapsed_s >= self._warm_s)
-        if self._grid.slot >= self._grid.next_tick:
+        elapsed_s = self._elapsed_s + timing.dt
+        self._elapsed_s = elapsed_s
+        phasor = self.reader.one(z, weight, elapsed_s >= self._warm_s)
+        grid = self._grid
+        if grid.slot >= grid.next_tick:
             self._note_tick(z, weight, timing)
         return phasor
 

@@ -55,6 +55,7 @@ class Demodulator:
         "_origin",
         "_timing",
         "_turn",
+        "_turns",
         "_z1",
         "_z2",
     )
@@ -71,6 +72,7 @@ class Demodulator:
         # is lacking and the ones are still, neither needs reckoning.
         self._growing = True
         self._timing: Timing | None = None
+        self._turns: tuple[list[complex], list[complex]] | None = None
         self._lack_mean = 1.0
         self._lack1 = 1.0
         self._lack2 = 1.0
@@ -85,12 +87,14 @@ class Demodulator:
             self._origin = x
         y = x - self._origin
         alpha = timing.alpha
-        back, forward = timing.turns
+        back, forward = self._turns or self._load_turns(timing)
         k = self._turn + 1
         self._turn = k
-        self._z1 += alpha * (y * back[k] - self._z1)
-        self._z2 += alpha * (self._z1 - self._z2)
-        z = self._z2 * forward[k]
+        z1 = self._z1
+        self._z1 = z1 = z1 + alpha * (y * back[k] - z1)
+        z2 = self._z2
+        self._z2 = z2 = z2 + alpha * (z1 - z2)
+        z = z2 * forward[k]
         if k == TURNS:
             self._settle_frame()
         self._mean += timing.alpha_mean * (y - self._mean)
@@ -197,7 +201,12 @@ class Demodulator:
         """Go on with another spacing, whose still differs."""
         self._settle_frame()
         self._timing = timing
+        self._turns = None
         self._growing = True
+
+    def _load_turns(self, timing: Timing) -> tuple[list[complex], list[complex]]:
+        self._turns = timing.turns
+        return self._turns
 
     def _note_settling(self, timing: Timing) -> None:
         left = self._lack_mean + self._lack1 + self._lack2

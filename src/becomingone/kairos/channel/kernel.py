@@ -133,14 +133,17 @@ class ChannelKernel:
         if isinstance(x, complex) and self.real:
             raise KernelError("a complex sample in a channel that was declared real")
         chain = self._chain
-        regular = chain.follows(dt_s)
+        usable = abs(x) <= LARGEST
+        if usable and dt_s == chain.regular_s:
+            self._last = chain.sample(x)
+            return self._last
         timing = chain.timing_for(dt_s)
-        if not abs(x) <= LARGEST:
+        if usable:
+            self._last = chain.irregular(x, timing)
+        else:
             self._gap = True
             self._last = 0.0
             chain.wait(dt_s)
-        else:
-            self._last = chain.sample(x, timing) if regular else chain.irregular(x, timing)
         return self._last
 
     def report(self) -> PhaseBlock:

@@ -41,13 +41,14 @@ class PhaseReader:
         self.undo: tuple[complex, complex] = (1.0, 0.0)
         self.amplitude = 0.0
 
-    def one(self, z: complex, weight: float, *, warm: bool) -> complex:
+    def one(self, z: complex, weight: float, warm: bool) -> complex:
         """Return the phasor of one sample, or 0; ``weight`` is the filter's, 0..1."""
         c, d = self.undo
         value = c * z + d * z.conjugate()
         modulus = abs(value)
-        self.amplitude = self._scale * modulus / weight
-        return value / modulus if warm and self.amplitude >= self._floor and modulus > 0.0 else 0.0
+        amplitude = self._scale * modulus / weight
+        self.amplitude = amplitude
+        return value / modulus if warm and amplitude >= self._floor and modulus > 0.0 else 0.0
 
     def many(
         self,

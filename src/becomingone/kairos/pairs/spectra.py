@@ -102,9 +102,8 @@ def fourier(
     n_freqs = after - first
     rows = samples.reshape(epochs * channels, times)
     rows, mean = _usable(rows)
-    few = n_freqs <= _FEW * math.log2(times)
-    waves = _waves(times, first, after) if few else None
-    window = None if few else np.hanning(times)
+    waves = _waves(times, first, after) if n_freqs <= _FEW * math.log2(times) else None
+    window: NDArray[np.float64] = np.hanning(times)
     # The frequencies lie first in memory, as the matrix products need them.
     out = np.empty((n_freqs, epochs * channels), dtype=np.complex128)
     batch = min(rows.shape[0], max(1, min(max(_BATCH[0], rows.size // 8), _BATCH[1]) // times))

@@ -45,8 +45,8 @@ class EventRate:
     """How many events a second, for events without a declared period; no phase is made up for them.
 
     r(t) = Σ_{t_k ≤ t} e^{−(t−t_k)/τ} / ∫ e^{−(t−s)/τ} ds over the time s that was watched: exact at each grid point,
-    unbiased from the first on. Hand the values on to :class:`becomingone.kairos.streams.analog.AnalogEncoder` as samples
-    in events a second: if the *rate* has a rhythm, the demodulator will find it.
+    unbiased from the first on. Hand the values on to :class:`becomingone.kairos.streams.analog.AnalogEncoder` as
+    samples in events a second: if the *rate* has a rhythm, the demodulator will find it.
 
     Parameters
     ----------
