@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 from becomingone.kairos.bands import Band
 from becomingone.kairos.channel.kernel import ChannelKernel
 from becomingone.kairos.collapse import critical
-from becomingone.kairos.kuramoto import Population, locked_order, lorentzian_frequencies, poisson_phases
 from becomingone.kairos.memory.log_time import LogTime
-from becomingone.kairos.robust import robust_mean
+from becomingone.kairos.mesh.kuramoto import Population, locked_order, lorentzian_frequencies, poisson_phases
+from becomingone.kairos.mesh.robust import robust_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,10 +13,10 @@ from becomingone.hub.state import BandState, MeshState
 from becomingone.hub.table import ChannelTable
 from becomingone.kairos.bands import Band
 from becomingone.kairos.collapse import Collapse
-from becomingone.kairos.locking import LockingOrder
-from becomingone.kairos.mesh import MeshState as BandFigures
-from becomingone.kairos.mesh import extrapolate, freshness, weights
-from becomingone.kairos.partial_sum import PartialSum
+from becomingone.kairos.mesh.locking import LockingOrder
+from becomingone.kairos.mesh.partial_sum import PartialSum
+from becomingone.kairos.mesh.state import MeshState as BandFigures
+from becomingone.kairos.mesh.state import extrapolate, freshness, weights
 
 CORRELATION_PER_TAU: Final = 4.0
 """Correlation time (∫ρ dt) of a phase behind two poles of time constant τ, in τ."""

@@ -13,8 +13,8 @@ from becomingone.hub.config import HubConfig
 from becomingone.hub.mesh import CORRELATION_PER_TAU, MeshEvaluator
 from becomingone.hub.snapshot import Milestones, snapshot
 from becomingone.hub.state import BandState
-from becomingone.kairos.locking import LockingOrder
-from becomingone.kairos.mesh import merge_p
+from becomingone.kairos.mesh.locking import LockingOrder
+from becomingone.kairos.mesh.state import merge_p
 from becomingone.kairos.rayleigh import rayleigh_p
 from becomingone.wire.frame import Flags
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.band_tick import Channels, MeshBand
-from becomingone.kairos.locking import LockingOrder
-from becomingone.kairos.mesh import MeshState, PartialSum, extrapolate, freshness, weights
-from becomingone.kairos.robust import capped, robust_mean
+from becomingone.kairos.mesh.band_tick import Channels, MeshBand
+from becomingone.kairos.mesh.locking import LockingOrder
+from becomingone.kairos.mesh.robust import capped, robust_mean
+from becomingone.kairos.mesh.state import MeshState, PartialSum, extrapolate, freshness, weights
 
 NOW = 10**15
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.locking import LockingOrder
+from becomingone.kairos.mesh.locking import LockingOrder
 
 DT = 0.25
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from becomingone.errors import KernelError
-from becomingone.kairos.mesh import (
+from becomingone.kairos.mesh.state import (
     MeshState,
     PartialSum,
     extrapolate,
@@ -19,6 +21,7 @@ from becomingone.kairos.mesh import (
     merge_p,
     weights,
 )
+from becomingone.kairos.rayleigh import rayleigh_p
 
 
 def channels(n, seed=0):
@@ -75,6 +78,30 @@ def test_sums_merge_in_any_order_and_grouping(cuts, random):
         b = parts.pop(random.randrange(len(parts)))
         parts.append(a + b)
     close(parts[0], whole)
+
+
+def test_a_hundred_thousand_sums_merge_to_the_flat_one_in_any_order():
+    rng = np.random.default_rng(5)
+    n = 100_000
+    data = channels(n, seed=5) | {"weight": 10 ** rng.uniform(-6, 0, n)}
+    flat = PartialSum.of(**data)
+    exact = [math.fsum(x) for x in (data["weight"], data["weight"] * data["coherence"], data["weight"] ** 2)]
+    ones = [
+        PartialSum(w, w * c * u, w * u, w * c, w * w, 1, t)
+        for w, u, c, t in zip(
+            *(data[name].tolist() for name in ("weight", "phasor", "coherence", "time_us")), strict=True
+        )
+    ]
+    backwards = functools.reduce(operator.add, reversed(ones))
+    while len(ones) > 1:
+        rng.shuffle(ones)
+        ones = [functools.reduce(operator.add, ones[k : k + 7]) for k in range(0, len(ones), 7)]
+    for merged in (backwards, ones[0]):
+        assert [merged.weight, merged.coherence, merged.weight_squared] == exact
+        close(merged, flat)
+        assert abs(merged.order - flat.order) < 1e-14 * flat.weight
+    assert backwards.order == pytest.approx(ones[0].order, rel=1e-15)
+    assert backwards == ones[0]
 
 
 def test_the_empty_sum_is_the_identity():
@@ -149,7 +176,8 @@ def test_state_of_two():
     assert state.phase == pytest.approx(np.angle(mean))
     assert state.resonance == pytest.approx(0.8 * mean)
     assert state.n_weights == pytest.approx(1.6)
-    assert state.order_p == pytest.approx(0.4 + 0.6 * 2 / math.pi * math.acos(abs(mean)))
+    assert state.order_unbiased == pytest.approx(math.sqrt((1.6 * abs(mean) ** 2 - 1) / 0.6))
+    assert state.order_p == pytest.approx(math.acos((16 * abs(mean) ** 2 - 10) / 6) / math.pi)
     assert state.coherence_n_eff == pytest.approx(7.0)
     assert state.coherence_p == pytest.approx((0.1 + 0.003) * 4 / 3)
 
@@ -158,6 +186,7 @@ def test_one_channel_is_synchronous_with_itself_and_that_means_nothing():
     state = state_of([1.0], 0.5, p=[0.03])
     assert state.order == 1.0
     assert state.order_p == 1.0
+    assert state.order_unbiased == 0.0
     assert state.coherence_p == pytest.approx(0.03)
 
 
@@ -165,6 +194,15 @@ def test_no_channel():
     state = state_of([], 0.0)
     assert not state.valid
     assert (state.phase, state.coherence, state.order, state.order_p, state.coherence_p) == (None, 0, 0, 1, 1)
+
+
+def test_of_merged_sums_whose_weights_are_unknown_the_significance_errs_to_caution():
+    near = {"phasor": np.exp(1j * np.array([0.1, 0.2])), "coherence": np.ones(2), "time_us": 0}
+    weight = np.array([1.0, 4.0])
+    total = PartialSum.of(weight=weight, **near) + PartialSum.of(weight=np.array([1.0, 4.0]), **near)
+    state = MeshState.of(total, weight=weight, p=np.ones(2), n_eff=np.ones(2))
+    assert state.n_weights == pytest.approx(100 / 34)
+    assert state.order_p == pytest.approx(rayleigh_p(state.order, 100 / 34))
 
 
 def test_state_refuses():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from becomingone.errors import KernelError
-from becomingone.kairos.order import leave_one_out, unbiased_order
+from becomingone.kairos.mesh.order import leave_one_out, unbiased_order
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.4, 0.9])

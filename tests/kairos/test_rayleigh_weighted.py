@@ -10,8 +10,8 @@ import pytest
 from becomingone.errors import KernelError
 from becomingone.kairos.bessel import j0, j1
 from becomingone.kairos.gamma import gamma_tail
+from becomingone.kairos.mesh.rayleigh_weighted import rayleigh_p_weighted
 from becomingone.kairos.rayleigh import rayleigh_p
-from becomingone.kairos.rayleigh_weighted import rayleigh_p_weighted
 
 WEIGHTS = {
     "two": [5, 1],

@@ -11,8 +11,8 @@ import pytest
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import DEFAULT_BANDS, Band
 from becomingone.kairos.channel.kernel import ChannelKernel
-from becomingone.kairos.mesh import MeshState
-from becomingone.kairos.partial_sum import PartialSum
+from becomingone.kairos.mesh.partial_sum import PartialSum
+from becomingone.kairos.mesh.state import MeshState
 from becomingone.kairos.transducers.transducer import EMISSARY_S, MASTER_S, Transducer, emissary, master
 
 STRIDE = Band.of("stride", 0.78, 1.0)

@@ -10,7 +10,7 @@ import pytest
 
 from becomingone.kairos.bands import Band
 from becomingone.kairos.channel.kernel import ChannelKernel
-from becomingone.kairos.locking import LockingOrder
+from becomingone.kairos.mesh.locking import LockingOrder
 
 STRIDE = Band.of("stride", 0.78, 1.0)
 FS = 120.0

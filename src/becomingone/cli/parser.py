@@ -28,6 +28,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _add_services(commands, common)
     _add_config(commands, common)
     _add_devices(commands, common)
+    _add_bench(commands, common)
     return parser.parse_args(argv)
 
 
@@ -88,6 +89,13 @@ def _add_devices(commands: Commands, common: argparse.ArgumentParser) -> None:
     show.add_argument("--drop-in", type=Path, metavar="DIR", help="a folder of further device modules")
     show.add_argument("--json", action="store_true", help="print one JSON object")
     show.set_defaults(run=_handler("devices", "show"))
+
+
+def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
+    bench = commands.add_parser("bench", parents=[common], help="measure against a baseline; 1 when a target is missed")
+    bench.add_argument("name", nargs="?", metavar="NAME", help="which one (default: list them)")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(run=_handler("bench", "measure"))
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from becomingone.kairos.bands import MIN_COHERENCE_PER_TAU, Band
 from becomingone.kairos.collapse import Collapse
-from becomingone.kairos.locking import LockingOrder
-from becomingone.kairos.mesh import MeshState, extrapolate, freshness, weights
+from becomingone.kairos.mesh.locking import LockingOrder
+from becomingone.kairos.mesh.partial_sum import PartialSum
+from becomingone.kairos.mesh.robust import robust_mean
+from becomingone.kairos.mesh.state import MeshState, extrapolate, freshness, weights
 from becomingone.kairos.pairs.pair_stream import PairStream
-from becomingone.kairos.partial_sum import PartialSum
-from becomingone.kairos.robust import robust_mean
 from becomingone.kairos.transducers.synchronise import Synchroniser
 from becomingone.kairos.transducers.transducer import Transducer
 from becomingone.sdk.state import BandState

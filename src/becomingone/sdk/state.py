@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from becomingone.kairos.locking import Locking
-    from becomingone.kairos.mesh import MeshState
+    from becomingone.kairos.mesh.locking import Locking
+    from becomingone.kairos.mesh.robust import Robust
+    from becomingone.kairos.mesh.state import MeshState
     from becomingone.kairos.pairs.pairwise import PairMeasures
-    from becomingone.kairos.robust import Robust
     from becomingone.kairos.transducers.synchronise import Synchronisation
     from becomingone.kairos.transducers.transducer import Reading
 

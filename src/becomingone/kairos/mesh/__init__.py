@@ -1,0 +1,1 @@
+"""Many channels of one band: brought to one instant, weighed, taken together, robustly; and what couples them."""
