@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from becomingone.hub.config import HubConfig
 from becomingone.hub.state import BandState, MeshState
 from becomingone.hub.table import ChannelTable
-from becomingone.kairos.bands import Band
+from becomingone.kairos.bands import CORRELATION_PER_TAU, Band
 from becomingone.kairos.collapse import Collapse
 from becomingone.kairos.mesh.locking import LockingOrder
 from becomingone.kairos.mesh.partial_sum import PartialSum
 from becomingone.kairos.mesh.state import MeshState as BandFigures
 from becomingone.kairos.mesh.state import extrapolate, freshness, weights
-
-CORRELATION_PER_TAU: Final = 4.0
-"""Correlation time (∫ρ dt) of a phase behind two poles of time constant τ, in τ."""
 
 RELEASE: Final = 3.0
 """Hysteresis: a collapsed band is released at this many times the p that collapsed it, and always before p is 1."""

@@ -14,9 +14,9 @@ from becomingone.kairos.channel.coherence import (
     circular_sigma,
     p_noise,
     time_between_false_alarms,
-    unbiased,
 )
 from becomingone.kairos.channel.kernel import ChannelKernel
+from becomingone.kairos.rayleigh import unbiased
 
 BAND = Band.of("b", 1.5, 0.5)
 SIXTEEN = Band.of("sixteen", 1.0, 5 / (2 * math.pi))

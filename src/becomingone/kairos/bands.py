@@ -25,6 +25,9 @@ COHERENCE_WINDOWS_PER_TAU: Final = 40.0
 MIN_COHERENCE_PER_TAU: Final = 8.0
 """The shortest coherence window, in filter time constants, that a band may ask for."""
 
+CORRELATION_PER_TAU: Final = 4.0
+"""Correlation time ∫ρ dt of a phase behind the band's two poles, in τ."""
+
 MIN_SAMPLES_PER_PERIOD: Final = 4.0
 """A band is offered to a channel only if its sample rate is at least this many times the band's frequency."""
 

@@ -1,4 +1,4 @@
-"""How often n unrelated phases agree as well as this: the tail of the resultant of n random unit phasors."""
+"""What chance makes of the resultant of n random unit phasors: how often it is as long, and how long on average."""
 
 from __future__ import annotations
 
@@ -59,6 +59,36 @@ def rayleigh_p(r: float, n: float) -> float:
     if share <= _ROUNDING or low > LARGEST_TABLE:
         return below
     return (1.0 - share) * below + share * _p_whole(r, low + 1)
+
+
+def unbiased(r: float, n: float) -> float:
+    """Return a mean resultant length without what chance contributes, √((n·R² − 1)/(n − 1)), 0 where that is imaginary.
+
+    Parameters
+    ----------
+    r : float
+        R = |Σw·u|/Σw, 0..1 (rounding beyond 1 is tolerated).
+    n : float
+        Effective number of independent phases, ≥ 1: (Σw)²/Σw². One says nothing: 0.
+
+    Returns
+    -------
+    float
+        0..1. Before the root it is without bias: of independent phases, each with mean resultant ρ, E[R²] = ρ² +
+        (1 − ρ²)/n exactly, whatever the weights.
+
+    Raises
+    ------
+    KernelError
+        When a value is out of its range.
+    """
+    if not 0.0 <= r <= 1.0 + 1e-9:
+        raise KernelError(f"R is {r!r}; it must be within 0..1")
+    if not (math.isfinite(n) and n >= 1.0 - 1e-9):
+        raise KernelError(f"n is {n!r}; it must be at least 1")
+    if n <= 1.0 + 1e-9:
+        return 0.0
+    return math.sqrt(min(1.0, max(0.0, (n * r * r - 1.0) / (n - 1.0))))
 
 
 def _p_whole(r: float, n: int) -> float:

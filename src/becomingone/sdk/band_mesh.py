@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from becomingone.kairos.bands import MIN_COHERENCE_PER_TAU, Band
+from becomingone.kairos.bands import CORRELATION_PER_TAU, MIN_COHERENCE_PER_TAU, Band
 from becomingone.kairos.collapse import Collapse
-from becomingone.kairos.mesh.locking import LockingOrder
-from becomingone.kairos.mesh.partial_sum import PartialSum
-from becomingone.kairos.mesh.robust import robust_mean
-from becomingone.kairos.mesh.state import MeshState, extrapolate, freshness, weights
+from becomingone.kairos.mesh.band_tick import Channels, MeshBand
 from becomingone.kairos.pairs.pair_stream import PairStream
 from becomingone.kairos.transducers.synchronise import Synchroniser
 from becomingone.kairos.transducers.transducer import Transducer
@@ -23,12 +20,6 @@ if TYPE_CHECKING:
 
     from becomingone.kairos.pairs.pairwise import PairMeasures
     from becomingone.sdk.channel import EngineChannel
-
-CORRELATION_PER_TAU: Final = 4.0
-"""Correlation time (∫ρ dt) of a phase behind two poles of time constant τ, in τ."""
-
-LEAST_WEIGHT: Final = 1e-9
-"""A weight below this is none: such a phase is as good as unknown."""
 
 _RELEASE: Final = 3.0
 _FIELD_FLOOR: Final = 1e-3
@@ -45,7 +36,7 @@ class BandMesh:
         self._p_false = p_false
         self._threshold = threshold
         self._tick_s = tick_s
-        self._locking = LockingOrder(max(master_s, band.coherence_tau_s))
+        self._mesh = MeshBand(max(master_s, band.coherence_tau_s), CORRELATION_PER_TAU * band.tau_s)
         self._collapse = Collapse(p_false=p_false, release_p=release, dwell_us=dwell_us)
         self._emergence = Collapse(p_false=p_false, release_p=release, dwell_us=dwell_us)
         self._emissary = Transducer(band, floor=_FIELD_FLOOR, real=False, p_false=p_false)
@@ -57,55 +48,47 @@ class BandMesh:
 
     def tick(self, channels: list[EngineChannel], now_us: int, elapsed_s: float) -> BandState:
         """Take the channels' latest evidence to one instant."""
-        band = self._band
-        evidence = [channel.evidence[band.name] for channel in channels]
-        blocks = [item.block for item in evidence]
-        age_s = np.array([(now_us - item.time_us) / 1e6 for item in evidence])
-        fresh = freshness(age_s, np.array([item.max_age_s for item in evidence]))
-        phasor, variance = extrapolate(
-            np.array([block.phasors[-1] for block in blocks]),
-            np.array([block.omega for block in blocks]),
-            delay_s=age_s,
-            phase_sigma=np.array([block.phase_sigma for block in blocks]),
-            omega_sigma=np.array([block.omega_sigma for block in blocks]),
-            clock_sigma_s=0.0,
-        )
-        weight = weights(
-            np.array([channel.capability for channel in channels]), fresh, np.ones(len(channels)), variance
-        )
-        weight = np.where((phasor != 0.0) & (weight > LEAST_WEIGHT), weight, 0.0)
-        present = np.flatnonzero(weight)
-        u, w = phasor[present], weight[present]
-        coherence = np.array([block.coherence for block in blocks])[present]
-        total = PartialSum.of(
-            weight=w, phasor=u, coherence=coherence, time_us=np.array([item.time_us for item in evidence])[present]
-        )
-        mesh = MeshState.of(
-            total,
-            weight=w,
-            p=np.array([block.p for block in blocks])[present],
-            n_eff=np.array([block.n_eff for block in blocks])[present],
-        )
-        numbers = np.array([channel.number for channel in channels], dtype=np.intp)[present]
-        locking = self._locking.update(numbers, u, w, elapsed_s, CORRELATION_PER_TAU * band.tau_s)
-        together = locking.p if locking.valid and mesh.coherence >= self._threshold else 1.0
-        field = total.order / total.weight if mesh.valid else None
+        now = self._mesh.tick(self._known(channels), now_us)
+        present = np.flatnonzero(now.weight)
+        u, mesh, locking = now.phasor[present], now.state, now.locking
+        locked = locking is not None and locking.valid and mesh.coherence >= self._threshold
+        field = now.total.order / now.total.weight if mesh.valid else None
         emissary = self._emissary.tick(field, elapsed_s)
         master = self._master.tick(field, elapsed_s)
         return BandState(
             channels=tuple(channels[row].name for row in present),
             phases=tuple(np.angle(u).tolist()),
-            weights=tuple(w.tolist()),
+            weights=tuple(now.weight[present].tolist()),
             mesh=mesh,
-            direction=robust_mean(coherence * u, w),
+            direction=now.robust,
             locking=locking,
-            pairs=self._pair_up(channels, np.where(weight > 0.0, phasor, 0.0), elapsed_s),
+            pairs=self._pair_up(channels, np.where(now.weight > 0.0, now.phasor, 0.0), elapsed_s),
             names=self._names,
             collapsed=self._collapse.update(mesh.coherence_p, now_us),
-            emerged=self._emergence.update(together, now_us),
+            emerged=self._emergence.update(locking.p if locking is not None and locked else 1.0, now_us),
             master=master,
             emissary=emissary,
             synchronisation=self._synchroniser.update(master, emissary, now_us),
+        )
+
+    def _known(self, channels: list[EngineChannel]) -> Channels:
+        """Gather the channels' latest evidence."""
+        evidence = [channel.evidence[self._band.name] for channel in channels]
+        blocks = [item.block for item in evidence]
+        return Channels(
+            ids=np.array([channel.number for channel in channels], dtype=np.intp),
+            time_us=np.array([item.time_us for item in evidence], dtype=np.int64),
+            phasor=np.array([block.phasors[-1] for block in blocks]),
+            coherence=np.array([block.coherence for block in blocks]),
+            p=np.array([block.p for block in blocks]),
+            n_eff=np.array([block.n_eff for block in blocks]),
+            omega=np.array([block.omega for block in blocks]),
+            omega_sigma=np.array([block.omega_sigma for block in blocks]),
+            phase_sigma=np.array([block.phase_sigma for block in blocks]),
+            clock_sigma_s=np.zeros(len(blocks)),
+            capability=np.array([channel.capability for channel in channels]),
+            trust=np.ones(len(blocks)),
+            max_age_s=np.array([item.max_age_s for item in evidence]),
         )
 
     def _pair_up(

@@ -32,8 +32,8 @@ class BandState:
         Coherence, order and their significance.
     direction : Robust
         The mean that liars cannot turn.
-    locking : Locking
-        The locking order and each channel's learnt offset.
+    locking : Locking or None
+        The locking order, its p, and each channel's learnt offset; None at a band's first tick.
     pairs : PairMeasures or None
         Between all channels that were ever in the band, see ``names``; None with fewer than two.
     names : tuple of str
@@ -54,7 +54,7 @@ class BandState:
     weights: tuple[float, ...]
     mesh: MeshState
     direction: Robust
-    locking: Locking
+    locking: Locking | None
     pairs: PairMeasures | None
     names: tuple[str, ...]
     collapsed: bool

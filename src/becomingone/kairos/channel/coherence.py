@@ -1,4 +1,4 @@
-"""What a mean of phases is worth: its bias, its significance, its spread, and how often chance will raise it."""
+"""What a mean of phases is worth: its significance, its spread, and how often chance will raise it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from becomingone.errors import KernelError
 
 SIGMA_UNIFORM: Final = math.pi / math.sqrt(3.0)
 """Standard deviation of a phase about which nothing is known, in radians; the cap of every phase_sigma."""
-
-
-def unbiased(raw: float, n_noise: float) -> float:
-    """Return C without what N samples of noise leave of it: √clip((N·C² − 1)/(N − 1), 0, 1); 0 if N ≤ 1."""
-    if n_noise <= 1.0 + 1e-9:
-        return 0.0
-    return math.sqrt(min(1.0, max(0.0, (n_noise * raw * raw - 1.0) / (n_noise - 1.0))))
 
 
 def p_noise(raw: float, n_eff: float) -> float:

@@ -14,9 +14,10 @@ import numpy as np
 
 from becomingone.errors import KernelError
 from becomingone.kairos.channel.chain import WARM_UP_PERIODS, Chain
-from becomingone.kairos.channel.coherence import circular_sigma, p_noise, unbiased
+from becomingone.kairos.channel.coherence import circular_sigma, p_noise
 from becomingone.kairos.channel.phase_block import PhaseBlock
 from becomingone.kairos.channel.timing import Samples
+from becomingone.kairos.rayleigh import unbiased
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

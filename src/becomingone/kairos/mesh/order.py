@@ -1,8 +1,7 @@
-"""The order parameter without what chance contributes, and without each channel in turn."""
+"""The order parameter without each channel in turn."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,36 +11,6 @@ from becomingone.kairos.mesh.disc_points import checked_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-def unbiased_order(r: float, n: float) -> float:
-    """Return √((n·R² − 1)/(n − 1)), 0 where that is imaginary.
-
-    Parameters
-    ----------
-    r : float
-        R = |Σw·u|/Σw, 0..1.
-    n : float
-        (Σw)²/Σw², the effective number of channels, ≥ 1. One channel says nothing: 0.
-
-    Returns
-    -------
-    float
-        0..1. Before the root it is without bias: of independent phases, each with mean resultant ρ, E[R²] = ρ² +
-        (1 − ρ²)/n exactly, whatever the weights.
-
-    Raises
-    ------
-    KernelError
-        When a value is out of its range.
-    """
-    if not 0.0 <= r <= 1.0 + 1e-9:
-        raise KernelError(f"R is {r!r}; it must be within 0..1")
-    if not (math.isfinite(n) and n >= 1.0 - 1e-9):
-        raise KernelError(f"n is {n!r}; it must be at least 1")
-    if n <= 1.0 + 1e-9:
-        return 0.0
-    return math.sqrt(min(1.0, max(0.0, (n * r * r - 1.0) / (n - 1.0))))
 
 
 def leave_one_out(weight: NDArray[np.float64], phasor: NDArray[np.complex128]) -> NDArray[np.float64]:

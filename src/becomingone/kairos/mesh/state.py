@@ -15,10 +15,9 @@ import numpy as np
 
 from becomingone.errors import KernelError
 from becomingone.kairos.mesh.locking import Locking, LockingOrder
-from becomingone.kairos.mesh.order import unbiased_order
 from becomingone.kairos.mesh.partial_sum import PartialSum
 from becomingone.kairos.mesh.rayleigh_weighted import CERTAIN, rayleigh_p_weighted
-from becomingone.kairos.rayleigh import rayleigh_p
+from becomingone.kairos.rayleigh import rayleigh_p, unbiased
 from becomingone.kairos.sums import dot
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ class MeshState:
     n_weights : float
         (Σw)²/Σw², the effective number of channels.
     order_unbiased : float
-        R less what chance contributes (:func:`becomingone.kairos.mesh.order.unbiased_order`), 0..1; 0 for one channel.
+        R less what chance contributes (:func:`becomingone.kairos.rayleigh.unbiased`), 0..1; 0 for one channel.
     order_p : float
         Probability that unrelated phases of these weights have an R as large
         (:func:`becomingone.kairos.mesh.rayleigh_weighted.rayleigh_p_weighted`). Where the sums hold channels whose
@@ -249,7 +248,7 @@ class MeshState:
             coherence=min(1.0, total.coherence / total.weight),
             order=order,
             n_weights=n_weights,
-            order_unbiased=unbiased_order(order, n_weights),
+            order_unbiased=unbiased(order, n_weights),
             order_p=_order_p(order, n_weights, weight, total.count),
             coherence_n_eff=max(1.0, dot(weight, n_eff) / total.weight),
             coherence_p=merged,
