@@ -34,6 +34,11 @@ class AnalogEncoder:
     encoding : Encoding
         Of kind real, complex or token (whose positions are then real numbers).
 
+    Attributes
+    ----------
+    duplicates : int
+        Samples left out, at the instant of another, that the next result will tell of.
+
     Raises
     ------
     KernelError
@@ -51,7 +56,7 @@ class AnalogEncoder:
     the scale, until the scale has followed.
     """
 
-    __slots__ = ("_encoding", "_normaliser", "_real", "_timeline")
+    __slots__ = ("_encoding", "_normaliser", "_real", "_timeline", "duplicates")
 
     def __init__(self, encoding: Encoding) -> None:
         if encoding.kind is Kind.EVENT:
@@ -65,6 +70,7 @@ class AnalogEncoder:
         encoding = self._encoding
         self._timeline = Timeline(encoding.spacing_ns, encoding.jitter)
         self._normaliser = Normaliser(encoding.mean_tau_s, encoding.scale_tau_s, encoding.floor, real=self._real)
+        self.duplicates = 0
 
     @property
     def mean(self) -> complex:
@@ -122,7 +128,7 @@ class AnalogEncoder:
         self._timeline.latest_ns = start_ns + round((n - 1) * spacing_ns)
         step = np.full(n, spacing_ns * 1e-9)
         run = Run(np.arange(n, dtype=np.intp), step, step, start_ns, spacing_ns, gap_ns, gap_ns)
-        return self._encoded(x, np.ones(n), run, irregular=irregular, duplicates=0)
+        return self._encoded(x, np.ones(n), run, irregular=irregular)
 
     def take(self, x: Array, time_ns: NDArray[np.int64], weight: NDArray[np.float64] | None = None) -> list[Encoded]:
         """Take samples with their times, of any spacing.
@@ -154,13 +160,13 @@ class AnalogEncoder:
         if weights.shape != x.shape:
             raise KernelError(f"weights have shape {weights.shape} and samples {x.shape}; they must be the same")
         runs, duplicates = self._timeline.runs(times.astype(np.int64))
+        self.duplicates += duplicates
         out: list[Encoded] = []
         for run in runs:
             if run.lost_ns:
                 self._normaliser.skip(run.lost_ns * 1e-9)
             part, irregular = run.index, run.spacing_ns is None
-            told = 0 if out else duplicates
-            out.append(self._encoded(x[part], weights[part], run, irregular=irregular, duplicates=told))
+            out.append(self._encoded(x[part], weights[part], run, irregular=irregular))
         self._timeline.latest_ns = int(times[-1])
         return out
 
@@ -173,8 +179,9 @@ class AnalogEncoder:
             raise KernelError(f"encoding {self._encoding.name}: complex samples in a real stream")
         return np.asarray(x, dtype=np.float64)
 
-    def _encoded(self, x: Array, weight: NDArray[np.float64], run: Run, *, irregular: bool, duplicates: int) -> Encoded:
+    def _encoded(self, x: Array, weight: NDArray[np.float64], run: Run, *, irregular: bool) -> Encoded:
         """Condition a run of samples and say what is wrong with them."""
+        duplicates, self.duplicates = self.duplicates, 0
         with np.errstate(over="ignore"):
             missing = ~((np.abs(x) <= LARGEST) & (weight >= LEAST_WEIGHT) & (weight <= 1.0))
         x = np.where(missing, 0.0, x)
