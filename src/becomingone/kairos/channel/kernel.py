@@ -93,13 +93,12 @@ class ChannelKernel:
         timing = chain.timing_for(spacing_s)
         n = samples.shape[0]
         phasors = np.zeros(n, dtype=np.complex128)
-        # One product tells at once whether anything is not finite or too large: the sum of squares is then either.
-        missing = not abs(np.vdot(samples, samples)) <= LARGEST
+        # A NaN makes this false too.
+        missing = not np.abs(samples).max() <= LARGEST
         if not missing:
             chain.run(samples, timing, phasors)
         else:
-            usable = np.abs(samples) <= LARGEST  # false for NaN and infinities
-            missing = not bool(usable.all())
+            usable = np.abs(samples) <= LARGEST
             # Stretches of present and of missing samples, in turn.
             edges = [0, *(np.flatnonzero(usable[1:] != usable[:-1]) + 1).tolist(), n]
             for start, stop in itertools.pairwise(edges):
