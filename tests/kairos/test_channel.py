@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -186,6 +187,30 @@ def test_a_million_samples_do_not_drift():
     # What remains at the end depends on the last few τ_C only: a run that began later ends the same.
     late = ChannelKernel(STRIDE, floor=0.1).block(tone(t[-150_000:], 0.78, 0.4), 1 / fs)
     same(block, late, 1e-9)
+
+
+def test_memory_does_not_grow_with_the_run():
+    kernel = ChannelKernel(STRIDE, floor=0.05)
+    x = noisy(20_000)
+
+    def run():
+        for part in (x[:1024], x[1024:1030], x):
+            kernel.block(part, 1 / FS)
+        kernel.skip(0.5)
+        for value in x[:500].tolist():
+            kernel.feed(value, 1 / FS)
+
+    run()
+    run()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(10):
+            run()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000  # one run's figures may stay allocated; ten runs' samples alone are 1.7 MB
 
 
 # --- gaps ------------------------------------------------------------------------------------------------------------
