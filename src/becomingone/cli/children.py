@@ -66,6 +66,8 @@ class Child:
                     sys.executable, "-m", "becomingone", *self._arguments, "--stop-with-stdin",
                     stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
+            if self._told_to_stop():  # while it was being started, when there was no process to tell
+                self._process.terminate()
             self.starts += 1
             began = asyncio.get_running_loop().time()
             code = await self._process.wait()
