@@ -291,13 +291,13 @@ def evidence(mesh: Mesh, p: float, seconds: float, start_us: int) -> tuple[list[
 
 def test_evidence_has_to_last_for_the_dwell() -> None:
     mesh = Mesh(1)
-    told, now_us = evidence(mesh, 0.001, 0.9, NOW_US)
+    told, now_us = evidence(mesh, 0.0001, 0.9, NOW_US)
     assert not any(told)
-    told, now_us = evidence(mesh, 0.02, 1.0, now_us)  # between the two thresholds: the dwell starts over
+    told, now_us = evidence(mesh, 0.002, 1.0, now_us)  # between the two thresholds: the dwell starts over
     assert not any(told)
-    told, now_us = evidence(mesh, 0.001, 2.0, now_us)
+    told, now_us = evidence(mesh, 0.0001, 2.0, now_us)
     assert (told[9], told[10]) == (False, True)
-    told, now_us = evidence(mesh, 0.02, 2.0, now_us)
+    told, now_us = evidence(mesh, 0.002, 2.0, now_us)
     assert all(told)
     told, now_us = evidence(mesh, 0.2, 2.0, now_us)
     assert told[-1] is False
@@ -308,7 +308,7 @@ def test_a_band_is_released_when_all_evidence_is_gone(p_false: float) -> None:
     """At a p_false above a third, three times it is more than p can be."""
     config = CONFIG.model_copy(update={"kairos": CONFIG.kairos.model_copy(update={"p_false": p_false})})
     mesh = Mesh(1, config)
-    told, now_us = evidence(mesh, 0.001, 2.0, NOW_US)
+    told, now_us = evidence(mesh, 0.0001, 2.0, NOW_US)
     assert told[-1]
     now_us += round(MAX_AGE_S * 1e6)
     for tick in range(12):
@@ -319,9 +319,9 @@ def test_a_band_is_released_when_all_evidence_is_gone(p_false: float) -> None:
 
 def test_decidable_needs_enough_evidence() -> None:
     mesh = Mesh(1)
-    mesh.give(0, 0.0, n_eff=4.6)
+    mesh.give(0, 0.0, n_eff=6.9)
     assert not mesh.stride().decidable
-    mesh.give(0, 0.0, n_eff=4.61)
+    mesh.give(0, 0.0, n_eff=6.91)
     assert mesh.stride().decidable
 
 

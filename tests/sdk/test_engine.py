@@ -79,7 +79,7 @@ def test_noise_does_not_become_one():
 
 
 def test_run_draws_a_recording_and_ticks_in_its_own_time():
-    engine = CoherenceEngine([STRIDE], tick_s=0.5, master_s=60.0)
+    engine = CoherenceEngine([STRIDE], p_false=0.01, tick_s=0.5, master_s=60.0)
     seen = []
     for name in ("upper_leg", "lower_leg"):
         with resources.files("becomingone.data").joinpath(f"walking-two-imus/{name}.csv").open() as file:

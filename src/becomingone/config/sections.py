@@ -50,7 +50,7 @@ class KairosSection(Section):
     """How the kernel decides."""
 
     p_false: Annotated[float, Field(gt=0, lt=0.5, description="probability of calling noise coherent; decides I_c")] = (
-        0.01
+        0.001
     )
 
 

@@ -85,7 +85,7 @@ class CoherenceEngine:
         self,
         bands: Sequence[Band] = DEFAULT_BANDS,
         *,
-        p_false: float = 0.01,
+        p_false: float = 0.001,
         threshold: float = 0.75,
         dwell_s: float = 1.0,
         master_s: float = 600.0,
