@@ -203,7 +203,11 @@ class Chain:
         grid.slot += min(1, slots)
         self._note_regular(timing)
         z, weight = self._demodulator.step_alone(x, timing)
-        return self._publish(z, weight, timing)
+        self._elapsed_s += timing.dt
+        phasor = self.reader.one(z, weight, self._elapsed_s >= self._warm_s)
+        if grid.slot >= grid.next_tick:
+            self._note_tick(z, weight, timing)
+        return phasor
 
     def _note_regular(self, timing: Timing) -> None:
         self.regular_s = timing.dt if self._grid.spacing == timing.dt else 0.0
@@ -213,17 +217,15 @@ class Chain:
         timing = self._timing
         if timing is None:
             raise KernelError("a sample before its spacing")
-        self._grid.slot += 1
         z, weight = self._demodulator.step(x, timing)
-        return self._publish(z, weight, timing)
-
-    def _publish(self, z: complex, weight: float, timing: Timing) -> complex:
-        """Return the phasor of the present sample, and note it if it stands at a tick."""
         elapsed_s = self._elapsed_s + timing.dt
         self._elapsed_s = elapsed_s
         phasor = self.reader.one(z, weight, elapsed_s >= self._warm_s)
         grid = self._grid
-        if grid.slot >= grid.next_tick:
+        slot = grid.slot + 1
+        grid.slot = slot
+        if slot >= grid.next_tick:
+            # After the phasor: a new correction holds from the next sample on.
             self._note_tick(z, weight, timing)
         return phasor
 
