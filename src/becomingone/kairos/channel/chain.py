@@ -144,7 +144,6 @@ class Chain:
         self.catch_up()
         self._demodulator.skip(seconds)
         self.rhythm.skip(seconds)
-        self._ticked_s += seconds
         self._grid.pending += seconds
         self.regular_s = 0.0
         self._drift(seconds)
