@@ -213,6 +213,20 @@ def test_memory_does_not_grow_with_the_run():
     assert after - before < 100_000  # one run's figures may stay allocated; ten runs' samples alone are 1.7 MB
 
 
+@pytest.mark.parametrize("size", [500, 10])
+def test_a_spacing_that_changes_a_little_changes_no_frequency(size):
+    """A measured spacing wanders from block to block; the slots keep the first, the time is the samples' own."""
+    kernel = ChannelKernel(STRIDE, floor=0.1)
+    kernel.block(tone(times(60)), 1 / FS)
+    spacing = 1.05 / FS
+    t = 60.0 + spacing * np.arange(1, 10_001)
+    results = [kernel.block(tone(t[i : i + size]), spacing) for i in range(0, 10_000, size)]
+    assert results[-1].omega == pytest.approx(2 * np.pi * 0.78, rel=1e-3)
+    assert results[-1].coherence > 0.99
+    assert abs(results[-1].resonance - 1) < 0.02
+    assert np.abs(error(results[-1].phasors, t[-size:], 0.78, 0.4)).max() < 5e-3
+
+
 # --- gaps ------------------------------------------------------------------------------------------------------------
 
 

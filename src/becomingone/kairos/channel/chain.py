@@ -73,6 +73,7 @@ class Chain:
         "_real",
         "_room",
         "_settled_s",
+        "_slip_s",
         "_ticked_s",
         "_ticks",
         "_timing",
@@ -97,6 +98,8 @@ class Chain:
         # Ticks not yet taken: z, its weight, seconds since the start, e^{−iω₀t}, seconds since the tick before.
         self._ticks: list[tuple[complex, float, float, complex, float]] = []
         self._ticked_s = 0.0
+        # By how much the samples' spacing is more than a slot, where a block's differs a little from the first one's.
+        self._slip_s = 0.0
         self._room = 1
         self.regular_s = 0.0
         self.rhythm: Rhythm | None = None
@@ -209,13 +212,16 @@ class Chain:
         return phasor
 
     def _note_regular(self, timing: Timing) -> None:
-        self.regular_s = timing.dt if self._grid.spacing == timing.dt else 0.0
+        self._slip_s = timing.dt - self._grid.spacing
+        self.regular_s = timing.dt if self._slip_s == 0.0 else 0.0
 
     def sample(self, x: complex) -> complex:
         """Take one usable sample in the next slot, :attr:`regular_s` after the previous one; return its phasor."""
         timing = self._timing
         if timing is None:
             raise KernelError("a sample before its spacing")
+        if self._slip_s:
+            self._drift(self._slip_s)
         z, weight = self._demodulator.step(x, timing)
         elapsed_s = self._elapsed_s + timing.dt
         self._elapsed_s = elapsed_s
@@ -271,6 +277,9 @@ class Chain:
             settled = elapsed >= self._settled_s if young else None
             times: NDArray[np.float64] = np.multiply(slots, grid.spacing, dtype=np.float64)
             times += self._extra_s
+            if self._slip_s:
+                times += self._slip_s * (at + 1.0)
+                phases *= np.exp((-1j * timing.omega0 * self._slip_s) * (at + 1.0))
             seconds = times.copy()
             seconds[1:] -= times[:-1]
             seconds[0] -= self._ticked_s
@@ -292,4 +301,6 @@ class Chain:
             warm = self._elapsed_s + timing.dt * np.arange(1.0, n + 1.0) >= self._warm_s
         self.reader.many(z, weight, warm, undo, lengths, out)
         self._room = rhythm.room(STRETCH)[1]
+        if self._slip_s:
+            self._drift(self._slip_s * n)
         self._elapsed_s += n * timing.dt
