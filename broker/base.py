@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import abc
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from becomingone.broker.backoff import Backoff
-from becomingone.broker.link import Handler, Message, Metrics, Qos, Will
+from becomingone.broker.link import Handler, Message, Metrics, Qos, Settled, Will
 from becomingone.errors import LinkError
-from becomingone.scheduling import Scheduler, Timer
+from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 from becomingone.wire.topics import check_filter, matches
 
 _CACHED_TOPICS = 65_536
+_TURN_NS = NANOSECONDS // 100
+"""Handlers are given messages for so long, 10 ms, before others have a turn: a flood must not stop the ticks."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,7 +49,8 @@ class LinkBase(abc.ABC):
         self._routes: dict[str, tuple[Handler, ...]] = {}
         self._up: list[Callable[[], None]] = []
         self._down: list[Callable[[str], None]] = []
-        self._early: list[Message] = []
+        self._inbox: deque[Message] = deque()
+        self._delivering = False
         self._retry: Timer | None = None
         self._started = False
         self._closing = False
@@ -74,9 +79,14 @@ class LinkBase(abc.ABC):
         self._started = True
         self._try()
 
-    def publish(self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False) -> bool:
+    def publish(
+        self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False, settled: Settled | None = None
+    ) -> bool:
         """See `Link.publish`."""
-        handed_over = self.connected and self._send(topic, payload, qos, retain)
+        if settled is not None and not qos:
+            msg = f"nobody acknowledges a message of QoS 0: {topic}"
+            raise LinkError(msg)
+        handed_over = self.connected and self._send(topic, payload, qos, retain, settled)
         if handed_over:
             self.metrics.sent += 1
         else:
@@ -99,8 +109,8 @@ class LinkBase(abc.ABC):
         """Send a SUBSCRIBE for all of the filters."""
 
     @abc.abstractmethod
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool) -> bool:
-        """Send a PUBLISH; False when it was not taken."""
+    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
+        """Send a PUBLISH; False when it was not taken. At QoS 1 `_settle` follows once."""
 
     @abc.abstractmethod
     def _goodbye(self, done: Callable[[], None]) -> None:
@@ -126,14 +136,12 @@ class LinkBase(abc.ABC):
             _LOG.warning("broker: connected")
         for callback in self._up:
             callback()
-        early, self._early = self._early, []
-        for message in early:
-            self._scheduler.post(lambda message=message: self._arrived(message))  # type: ignore[misc]
+        self._deliver_soon()
 
     def _failed(self, reason: str) -> None:
         """Take note that an attempt failed or the connection broke, and arrange the next attempt."""
         self.connected = False
-        self._early.clear()
+        self._inbox.clear()
         if self._closing:
             return
         self.metrics.failures[reason] += 1
@@ -145,15 +153,42 @@ class LinkBase(abc.ABC):
         for callback in self._down:
             callback(reason)
 
+    def _settle(self, settled: Settled | None, *, acknowledged: bool) -> None:
+        """Take note of what became of a message of QoS 1, and say so."""
+        if acknowledged:
+            self.metrics.acknowledged += 1
+        else:
+            self.metrics.given_up += 1
+        if settled is not None:
+            settled(acknowledged)
+
     def _arrived(self, message: Message) -> None:
-        """Give a message to every handler whose filter takes its topic.
+        """Take a message, for a turn of its own.
 
         What is retained comes before the broker has granted the last subscription; it waits until the link is up, so
         that a handler can always answer.
         """
-        if not self.connected:
-            self._early.append(message)
-            return
+        self._inbox.append(message)
+        self._deliver_soon()
+
+    def _deliver_soon(self) -> None:
+        if self._inbox and self.connected and not self._delivering:
+            self._delivering = True
+            self._scheduler.post(self._deliver)
+
+    def _deliver(self) -> None:
+        """Give messages to their handlers, in order, for one turn; also after one of them has failed."""
+        end = self._scheduler.monotonic_ns() + _TURN_NS
+        try:
+            while self._inbox and self.connected:
+                self._route(self._inbox.popleft())
+                if self._scheduler.monotonic_ns() >= end:
+                    break
+        finally:
+            self._delivering = False
+            self._deliver_soon()
+
+    def _route(self, message: Message) -> None:
         self.metrics.received += 1
         handlers = self._routes.get(message.topic)
         if handlers is None:

@@ -14,6 +14,7 @@ Qos = Literal[0, 1]
 """At most once, or at least once. Exactly once is not used: the protocol's own sequence numbers do it better."""
 
 Handler = Callable[["Message"], None]
+Settled = Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ class Metrics:
     ----------
     sent, received : int
         Messages handed to the broker, and taken from it.
+    acknowledged : int
+        Messages of QoS 1 that the broker has acknowledged. Not durability: a broker that is killed forgets them.
+    given_up : int
+        Messages of QoS 1 that were handed over and never acknowledged: refused by the broker, or the link was closed.
     unsent : int
         Messages refused because the link was down or its queue full: known not to have been sent.
     attempts, connects : int
@@ -61,6 +66,8 @@ class Metrics:
 
     sent: int = 0
     received: int = 0
+    acknowledged: int = 0
+    given_up: int = 0
     unsent: int = 0
     attempts: int = 0
     connects: int = 0
@@ -101,13 +108,30 @@ class Link(Protocol):
         """Begin to connect, and to reconnect with full-jitter back-off whenever the connection breaks."""
         ...
 
-    def publish(self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False) -> bool:
+    def publish(
+        self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False, settled: Settled | None = None
+    ) -> bool:
         """Hand a message over.
+
+        Parameters
+        ----------
+        topic, payload, qos, retain : str, bytes, int, bool
+            As in MQTT. What is taken at QoS 1 and not acknowledged when the connection breaks is sent again, in order,
+            before anything new, once the link is up again.
+        settled : callable, optional
+            Called once for a message of QoS 1 that was taken: with True when the broker acknowledges it, with False
+            when the link gives it up (the broker refused it, or the link was closed first).
 
         Returns
         -------
         bool
-            False when it could not be handed over (no connection, queue full) and is known not to have been sent.
+            False when it could not be handed over (no connection, queue full) and is known not to have been sent;
+            `settled` is not called then.
+
+        Raises
+        ------
+        LinkError
+            `settled` is given at QoS 0, which nobody acknowledges.
         """
         ...
 

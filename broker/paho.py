@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.base import LinkBase
-from becomingone.broker.link import Message, Qos, Will
+from becomingone.broker.link import Message, Qos, Settled, Will
 from becomingone.broker.settings import BrokerSettings
 from becomingone.scheduling import LoopScheduler
 
@@ -71,8 +70,7 @@ class PahoLink(LinkBase):
         self._settings = settings
         self._loop = scheduler.loop
         self._client = self._make_client()
-        self._inbox: deque[Message] = deque()
-        self._unacked: set[int] = set()
+        self._unacked: dict[int, Settled | None] = {}
         self._socket: SocketLike | None = None
         self._flushing = False
         self._writing = False
@@ -192,23 +190,14 @@ class PahoLink(LinkBase):
             self._failed(reason)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if not self._inbox:
-            self._loop.call_soon(self._deliver)
-        self._inbox.append(Message(message.topic, bytes(message.payload), message.retain))
-
-    def _deliver(self) -> None:
-        while self._inbox:
-            try:
-                self._arrived(self._inbox.popleft())
-            except Exception:
-                if self._inbox:
-                    self._loop.call_soon(self._deliver)
-                raise
+        self._arrived(Message(message.topic, bytes(message.payload), message.retain))
 
     def _on_publish(
         self, _client: mqtt.Client, _data: object, mid: int, _reason: ReasonCode, _properties: object
     ) -> None:
-        self._unacked.discard(mid)
+        if mid in self._unacked:
+            # Not inside paho's callback: what the sender does then may well fail, and paho would not recover.
+            self._loop.call_soon(lambda settled: self._settle(settled, acknowledged=True), self._unacked.pop(mid))
         if self._on_goodbye is not None and not self._unacked:
             self._loop.call_soon(self._disconnect)
 
@@ -218,10 +207,10 @@ class PahoLink(LinkBase):
     def _subscribe(self, filters: list[tuple[str, Qos]]) -> tuple[MQTTErrorCode, int | None]:
         return self._client.subscribe([(topic_filter, int(qos)) for topic_filter, qos in filters])
 
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool) -> bool:
+    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and qos:
-            self._unacked.add(info.mid)
+            self._unacked[info.mid] = settled
         return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _goodbye(self, done: Callable[[], None]) -> None:
@@ -247,6 +236,9 @@ class PahoLink(LinkBase):
     def _finish(self) -> None:
         done, self._on_goodbye = self._on_goodbye, None
         self.connected = False
+        unacked, self._unacked = self._unacked, {}
+        for settled in unacked.values():
+            self._settle(settled, acknowledged=False)
         if done is not None:
             done()
 

@@ -106,8 +106,7 @@ class Hub:
         self._presence.start()
         link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
-        link.subscribe(f"{base}/node/+/health", self._take_health)
-        self._presence.on_confirmed(self._listen_to_frames)
+        self._presence.on_confirmed(self._listen_to_the_described)
         link.start()
         for hertz, turn in (
             (self.config.tick_hz, self._tick),
@@ -212,10 +211,14 @@ class Hub:
         self._figures.forget()
         self._roster.listen(self._clock.monotonic_ns())
 
-    def _listen_to_frames(self) -> None:
-        """Take frames, once the broker has given what it retained: a frame means nothing without a description."""
+    def _listen_to_the_described(self) -> None:
+        """Take health and frames, once the broker has given what it retained: without a description they mean nothing.
+
+        While the broker is still giving, what nodes publish overtakes their own stored descriptions.
+        """
         if not self._listening:
             self._listening = True
+            self._link.subscribe(f"{self._topics.base}/node/+/health", self._take_health)
             self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame)
 
     def _retain(self, topic: str, payload: bytes) -> bool:

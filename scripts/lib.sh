@@ -135,7 +135,7 @@ is_32_bit_arm() {
 }
 
 install_compiled_packages() {
-    set -- python3-cbor2 python3-cffi python3-numpy python3-psutil python3-pydantic python3-yaml
+    set -- python3-cbor2 python3-cffi python3-cryptography python3-numpy python3-psutil python3-pydantic python3-yaml
     if ! quietly dpkg -s "$@" 2>/dev/null; then install_packages "$@"; fi
 }
 

@@ -209,3 +209,32 @@ def test_wrong_use_is_refused(fabric):
         link.start()
     with pytest.raises(TopicError):
         link.subscribe("a/#/b", lambda _message: None)
+
+
+def test_a_sender_hears_what_became_of_each_message(fabric):
+    speaker = up(fabric, fabric.link("speaker"))
+    told = []
+    for number in range(30):
+        assert speaker.publish("s", b"%d" % number, qos=1, settled=lambda known, n=number: told.append((n, known)))
+    assert fabric.until(lambda: len(told) == 30)
+    assert told == [(number, True) for number in range(30)]
+    assert (speaker.metrics.acknowledged, speaker.metrics.given_up) == (30, 0)
+    with pytest.raises(LinkError, match="QoS 0"):
+        speaker.publish("s", b"", settled=told.append)
+
+
+def test_what_no_broker_acknowledged_is_known_to_be_unsent(fabric):
+    speaker = up(fabric, fabric.link("speaker"))
+    told = []
+    reasons = []
+    speaker.on_down(reasons.append)
+    fabric.crash()
+    taken = speaker.publish("s", b"1", qos=1, settled=told.append)  # the link may not have noticed yet
+    assert fabric.until(lambda: reasons)
+    assert not speaker.publish("s", b"2", qos=1, settled=told.append)
+    closed = []
+    speaker.close(lambda: closed.append(True))
+    assert fabric.until(lambda: closed)
+    assert told == [False] * taken
+    assert speaker.metrics.given_up == taken
+    fabric.restart()

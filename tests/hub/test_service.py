@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from becomingone.broker.link import Handler, Qos, Will
 from becomingone.hub.config import HubConfig
 from becomingone.hub.roster import MAX_MEMBERS
-from becomingone.hub.service import MAX_STRANGERS
+from becomingone.hub.service import MAX_STRANGERS, Hub
+from becomingone.scheduling import MeshClock
 from becomingone.sim.bench import Bench
 from becomingone.sim.broker import SimLink
 from becomingone.wire.command import decode_node_command
@@ -240,6 +242,29 @@ def test_there_is_an_end_to_nodes() -> None:
     assert len(seen["nodes"]) == MAX_MEMBERS
     assert seen["refused"] == {"too_many_nodes": 1}
     assert seen["bands"]["stride"]["channels"] == 1
+
+
+def test_what_needs_a_description_is_asked_for_only_once_the_stored_ones_have_come() -> None:
+    """A broker that is still giving what it retained lets live messages overtake it: amqtt does, one run in fifty."""
+    bench = Bench(1)
+    asked: list[tuple[str, bool]] = []
+
+    def links(client_id: str, will: Will | None) -> SimLink:
+        link = bench.broker.link(client_id, will)
+        subscribe = link.subscribe
+
+        def record(topic_filter: str, handler: Handler, *, qos: Qos = 0) -> None:
+            asked.append((topic_filter.rsplit("node/", 1)[-1], f"{BASE}/hub/state" in bench.broker.retained))
+            subscribe(topic_filter, handler, qos=qos)
+
+        link.subscribe = record  # type: ignore[method-assign]
+        return link
+
+    clock = MeshClock(bench.scheduler)
+    Hub(HubConfig(), boot=1, links=links, clock=clock, scheduler=bench.scheduler).start()
+    bench.run_for(1.0)
+    assert ("+/about", False) in asked
+    assert {what for what, stored in asked if stored} == {"+/health", "+/phase/+/+"}
 
 
 def test_health_of_a_stranger_is_refused_and_a_node_s_is_shown() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.base import LinkBase
-from becomingone.broker.link import Message, Qos, Will
+from becomingone.broker.link import Message, Qos, Settled, Will
 from becomingone.scheduling import Scheduler
 from becomingone.wire.topics import matches
 
@@ -190,7 +190,7 @@ class SimLink(LinkBase):
         super().__init__(client_id, will, scheduler, backoff)
         self._broker = broker
         self._session: _Session | None = None
-        self._unacked: dict[int, Message] = {}
+        self._unacked: dict[int, tuple[Message, Settled | None]] = {}
         self._next = 0
 
     def accepted(self, session: _Session) -> None:
@@ -206,8 +206,8 @@ class SimLink(LinkBase):
         if self._closing or self._session is not session:
             return
         again, self._unacked = self._unacked, {}
-        for message in again.values():  # before anything new: MQTT-4.6.0-1
-            self._transmit(message, 1)
+        for message, settled in again.values():  # before anything new: MQTT-4.6.0-1
+            self._transmit(message, 1, settled)
         self._accepted()
 
     def refused(self, reason: str) -> None:
@@ -237,27 +237,35 @@ class SimLink(LinkBase):
         if self._session is not None:
             self._broker.subscribe(self._session, filters, lambda: None)
 
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool) -> bool:
-        self._transmit(Message(topic, payload, retain), qos)
+    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
+        self._transmit(Message(topic, payload, retain), qos, settled)
         return True
 
-    def _transmit(self, message: Message, qos: Qos) -> None:
+    def _transmit(self, message: Message, qos: Qos, settled: Settled | None) -> None:
         if self._session is None:
             return
         number = self._next
         self._next += 1
         if qos:
-            self._unacked[number] = message
+            self._unacked[number] = message, settled
 
         def acknowledge() -> None:
-            self._unacked.pop(number, None)
+            if self._unacked.pop(number, None) is not None:
+                self._settle(settled, acknowledged=True)
 
         self._broker.publish(self._session, message, qos, acknowledge)
 
     def _goodbye(self, done: Callable[[], None]) -> None:
         session, self._session = self._session, None
         self.connected = False
-        if session is None:
+
+        def end() -> None:
+            unacked, self._unacked = self._unacked, {}
+            for _, settled in unacked.values():
+                self._settle(settled, acknowledged=False)
             done()
+
+        if session is None:
+            end()
         else:
-            self._broker.disconnect(session, done)
+            self._broker.disconnect(session, end)
