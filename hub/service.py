@@ -178,6 +178,8 @@ class Hub:
             health = parse_announcement(Health, message.payload)
             node = self._topics.parse_node(message.topic).node
             if self._roster.get(node) is None:
+                if message.retained:  # stored before the broker has routed the description: the next will do
+                    return
                 raise FrameError("no_about", f"{node} has announced nothing yet")
             member = self._member(message)
             self._roster.keep(member, "health", len(message.payload))

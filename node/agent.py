@@ -111,6 +111,7 @@ class NodeAgent:
         link, topics, node = self._link, self._topics, self.config.node
         link.on_up(self._announce)
         self._presence.start()  # after the announcement: a hub that sees the state knows the rest
+        self._presence.on_confirmed(self._publish_health)
         link.on_down(self._link_lost)
         link.subscribe(topics.command(node, "rebirth"), self._rebirth, qos=1)
         for output in self._outputs.values():
@@ -233,7 +234,6 @@ class NodeAgent:
 
     def _announce(self) -> None:
         self._publish_about()
-        self._publish_health()
         for output in self._outputs.values():
             self._publish_output(output.name, output.state)
 
@@ -251,6 +251,7 @@ class NodeAgent:
             _LOG.debug("rebirth refused: %s", error)
         else:
             self._announce()
+            self._publish_health()
 
     def _publish_about(self) -> None:
         if self._link.connected:
@@ -269,6 +270,8 @@ class NodeAgent:
             )
 
     def _publish_health(self) -> None:
+        if not self._presence.confirmed:  # as with frames: a broker may give what it stores before what it routes
+            return
         refused = Counter(self.refused)
         for output in self._outputs.values():
             refused.update(output.refused)

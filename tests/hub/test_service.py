@@ -279,6 +279,17 @@ def test_health_of_a_stranger_is_refused_and_a_node_s_is_shown() -> None:
     assert seen["refused"] == {"no_about": 1}
 
 
+def test_stored_health_without_a_description_is_early_and_not_wrong() -> None:
+    bench = Bench(1)
+    link = bench.client("stranger")
+    link.start()
+    bench.run_for(0.01)
+    link.publish(f"{BASE}/node/n/health", health().model_dump_json().encode(), retain=True)
+    hub = bench.add_hub(HubConfig())
+    bench.run_for(1.0)
+    assert hub.refused == {}
+
+
 @pytest.mark.parametrize(
     "topic", ["node/N/state", "node//state", "node/\u00e9/about", "node/n /health", "node/-/state"]
 )

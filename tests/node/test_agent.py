@@ -262,6 +262,21 @@ def test_health_figures() -> None:
     assert (health["rss_bytes"], health["cpu_s"]) == (None, 0.0)  # it has no process of its own
 
 
+def test_health_and_frames_follow_the_state_that_came_back_from_the_broker() -> None:
+    """A broker may give what it stores before what it still has to route: health must not overtake its description."""
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{"name": "t", **TONE}], health_s=1))
+    bench.run_for(5.0)
+    bench.broker.crash()
+    bench.broker.restart()
+    crashed = len(bench.broker.trace)
+    bench.run_for(5.0)
+    for trace in (bench.broker.trace[:crashed], bench.broker.trace[crashed:]):
+        kinds = [entry.topic.removeprefix(f"{BASE}/").split("/")[0] for entry in trace]
+        assert {"health", "phase"} <= set(kinds)
+        assert kinds.index("about") < kinds.index("state") < min(kinds.index("health"), kinds.index("phase"))
+
+
 def test_no_frame_counts_as_dropped_before_the_first_connection() -> None:
     bench = Bench(1)
     bench.broker.crash()
