@@ -98,7 +98,7 @@ class ChannelTable:
         """Take a frame's last sample as the channel's live state."""
         columns = self._columns
         columns["time_us"][row] = frame.last_time_us
-        columns["phasor"][row] = complex(frame.phasors[-1])
+        columns["phasor"][row] = frame.last_phasor
         columns["coherence"][row] = frame.coherence
         columns["n_eff"][row] = frame.n_eff
         columns["p"][row] = frame.p

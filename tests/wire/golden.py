@@ -142,6 +142,8 @@ LENIENT = vectors("lenient")
 REFUSED = vectors("refused")
 COMMANDS = vectors("commands")
 NODE_COMMANDS = vectors("node-commands")
+REFUSED_OTHERS = vectors("refused-others")
+REMOTE = vectors("remote")
 
 REASONS = frozenset(
     {

@@ -1,11 +1,10 @@
-"""Commands: to an output, to a node; each obeyed once, in order, before it expires."""
+"""Commands: to an output, to a node; each obeyed once, in order, before it expires. See also test_messages.py."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,13 +19,9 @@ from becomingone.wire.command import (
     decode_command,
     decode_node_command,
     encode_command,
-    encode_node_command,
 )
 
-from .golden import COMMANDS, NODE_COMMANDS, REASONS, item, refusal, typed
-
-golden = pytest.mark.parametrize("vector", COMMANDS, ids=lambda vector: vector["description"])
-golden_node = pytest.mark.parametrize("vector", NODE_COMMANDS, ids=lambda vector: vector["description"])
+from .golden import REASONS, item, refusal, typed
 
 USUAL: dict[int, Any] = {1: 3, 2: 120, 3: 1_767_225_601_000_000, 4: {"hue": 120.0, "brightness": 0.75}}
 
@@ -36,37 +31,6 @@ def reason(content: dict[Any, Any], role: str = "display") -> str | None:
 
 
 # -- to an output ------------------------------------------------------------------------------------------------------
-
-
-@golden
-def test_a_golden_command_survives_the_wire(vector: dict[str, Any]) -> None:
-    command = OutputCommand(**vector["fields"])
-    payload = bytes.fromhex(vector["hex"])
-    assert decode_command(payload, vector["role"]) == command
-    assert encode_command(command) == payload == encode_command(OutputCommand(**vector["fields"]))
-
-
-@golden
-def test_a_golden_command_is_what_other_encoders_make(vector: dict[str, Any]) -> None:
-    fields = vector["fields"]
-    content = {1: fields["boot"], 2: fields["id"], 3: fields["expires_us"], 4: fields["values"]}
-    assert item(content).hex() == cbor2.dumps(content, canonical=True).hex() == vector["hex"]
-
-
-@golden
-def test_a_golden_command_cut_at_any_byte_is_refused(vector: dict[str, Any]) -> None:
-    payload = bytes.fromhex(vector["hex"])
-    reasons = [refusal(decode_command, payload[:cut], vector["role"]) for cut in range(len(payload))]
-    assert reasons == ["type"] + ["truncated"] * (len(payload) - 1)
-
-
-@golden
-def test_a_golden_command_with_any_byte_changed_is_a_command_or_refused(vector: dict[str, Any]) -> None:
-    payload = bytearray.fromhex(vector["hex"])
-    for place in range(len(payload)):
-        payload[place] ^= 0x21
-        assert refusal(decode_command, bytes(payload), vector["role"]) in {None, *REASONS}
-        payload[place] ^= 0x21
 
 
 @pytest.mark.parametrize(
@@ -162,22 +126,6 @@ def test_random_bytes_are_no_command(payload: bytes, role: str) -> None:
 # -- to a node ---------------------------------------------------------------------------------------------------------
 
 
-@golden_node
-def test_a_golden_node_command_survives_the_wire(vector: dict[str, Any]) -> None:
-    command = NodeCommand(**vector["fields"])
-    payload = bytes.fromhex(vector["hex"])
-    assert decode_node_command(payload) == command
-    assert encode_node_command(command) == payload
-    assert item({1: command.boot, 2: command.id, 3: command.expires_us}) == payload
-
-
-@golden_node
-def test_a_golden_node_command_cut_at_any_byte_is_refused(vector: dict[str, Any]) -> None:
-    payload = bytes.fromhex(vector["hex"])
-    reasons = [refusal(decode_node_command, payload[:cut]) for cut in range(len(payload))]
-    assert reasons == ["type"] + ["truncated"] * (len(payload) - 1)
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [({1: 1 << 32}, "range"), ({1: "3"}, "type"), ({2: 1.5}, "type"), ({2: -1}, "range"), ({3: 1 << 63}, "range")],
@@ -193,7 +141,7 @@ def test_every_key_of_a_node_command_is_required(key: int) -> None:
 
 
 def test_unknown_keys_of_a_node_command_are_ignored() -> None:
-    assert decode_node_command(item({1: 3, 2: 4, 3: 5, 4: {"level": 1}})) == NodeCommand(3, 4, 5)
+    assert decode_node_command(item({1: 3, 2: 4, 3: 5, 5: {"level": 1}})) == NodeCommand(3, 4, 5)
 
 
 # -- freshness ---------------------------------------------------------------------------------------------------------

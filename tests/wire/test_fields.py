@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from becomingone.errors import BecomingOneError, FrameError
-from becomingone.wire.fields import FLOAT32, INT63, UINT32, UINT64, integer, number, required, single
+from becomingone.wire.fields import FLOAT32, INT63, UINT32, UINT64, bounded, integer, number, required, single
 
 
 def test_a_refusal_says_its_reason_and_what_would_be_right() -> None:
@@ -86,6 +86,14 @@ def test_other_numbers_are_refused(value: object, reason: str) -> None:
     with pytest.raises(FrameError, match="p must be") as refusal:
         number(value, "p", least=0.0, most=1.0)
     assert refusal.value.reason == reason
+
+
+def test_a_number_within_bounds_is_required() -> None:
+    assert bounded({6: 1}, 6, "p", 0.0, 1.0) == 1.0
+    with pytest.raises(FrameError, match=r"^missing: key 6 \(p\) is required$"):
+        bounded({}, 6, "p", 0.0, 1.0)
+    with pytest.raises(FrameError, match=r"^range: p must be"):
+        bounded({6: 1.5}, 6, "p", 0.0, 1.0)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
 from becomingone.errors import BecomingOneError, TopicError
-from becomingone.wire.topics import CELL_FIGURES, NAME, NodeTopic, Topics, check_filter, check_name, matches
+from becomingone.wire.topics import (
+    CELL_FIGURES,
+    CELL_PATTERNS,
+    NAME,
+    CellTopic,
+    NodeTopic,
+    Topics,
+    check_filter,
+    check_name,
+    matches,
+)
 
 names = st.from_regex(NAME, fullmatch=True)
 
@@ -42,6 +52,15 @@ BUILT = [
     (Topics("r", "c").output_set("n", "lamp"), "r/c/node/n/output/lamp/set"),
     (Topics("r", "c").output_state("n", "lamp"), "r/c/node/n/output/lamp/state"),
     (Topics("r", "c").command("n", "rebirth"), "r/c/node/n/cmd/rebirth"),
+    (Topics("r", "c").oscillator("n", "fast"), "r/c/node/n/oscillator/fast"),
+    (Topics("r", "c").reply("n", 2**64 - 1), "r/c/node/n/reply/18446744073709551615"),
+    (Topics("r", "c").desired("n"), "r/c/node/n/desired"),
+    (Topics("r", "c").request("n", "lamp"), "r/c/request/n/lamp"),
+    (Topics("r", "c").sync("fast"), "r/c/sync/fast"),
+    (Topics("r", "c").ack("n"), "r/c/ack/n"),
+    (Topics("r", "c").clock_ping("n"), "r/c/clock/ping/n"),
+    (Topics("r", "c").clock_pong("n"), "r/c/clock/pong/n"),
+    (Topics("r", "c").aggregate("lab"), "r/c/cell/lab/aggregate"),
     (Topics("r", "c").hub_state, "r/c/hub/state"),
     (Topics("r", "c").snapshot, "r/c/snapshot"),
     (Topics("r", "c").figure("order"), "r/c/order"),
@@ -111,6 +130,55 @@ def test_no_topic_does_anything_but_parse_or_be_refused(topic: str) -> None:
     except TopicError:
         return
     assert topics.node(parsed.node, parsed.kind, *parsed.rest) == "r/c/node/" + topic
+
+
+CELL_TOPICS = [
+    (Topics("r", "c").request("n", "lamp"), "request/+/+", ("n", "lamp")),
+    (Topics("r", "c").sync("fast"), "sync/+", ("fast",)),
+    (Topics("r", "c").ack("n"), "ack/+", ("n",)),
+    (Topics("r", "c").clock_ping("n"), "clock/ping/+", ("n",)),
+    (Topics("r", "c").clock_pong("n"), "clock/pong/+", ("n",)),
+    (Topics("r", "c").aggregate("lab"), "cell/+/aggregate", ("lab",)),
+]
+
+
+@pytest.mark.parametrize(("topic", "pattern", "named"), CELL_TOPICS)
+def test_a_topic_of_the_cell_is_taken_apart(topic: str, pattern: str, named: tuple[str, ...]) -> None:
+    assert Topics("r", "c").parse_cell(topic) == CellTopic(pattern, named)
+
+
+def test_every_pattern_is_built_and_taken_apart() -> None:
+    assert {pattern for _, pattern, _ in CELL_TOPICS} == set(CELL_PATTERNS)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "r/c",
+        "r/c/",
+        "sync/fast",
+        "r/c2/sync/fast",
+        "r/c/sync",
+        "r/c/sync/",
+        "r/c/sync/Fast",
+        "r/c/sync/fast/x",
+        "r/c/sync/fast\n",
+        "r/c/sync/+",
+        "r/c/clock/n",
+        "r/c/clock/pang/n",
+        "r/c/cell/lab",
+        "r/c/cell/lab/aggregate/x",
+        "r/c/request/n",
+        "r/c/request//lamp",
+        "r/c/node/n/state",
+        "x/r/c/sync/fast",
+        "r/c/sync/" + "a" * 64,
+    ],
+)
+def test_a_topic_that_is_none_of_them_is_refused(topic: str) -> None:
+    with pytest.raises(TopicError):
+        Topics("r", "c").parse_cell(topic)
 
 
 # The examples of MQTT 3.1.1, 4.7.1 and 4.7.2, and some that are easily got wrong.

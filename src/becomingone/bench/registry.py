@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from becomingone.bench.report import Report
 
 BENCHES: Final = {
+    "broker": "the embedded broker against Mosquitto: messages a second, round trips, connecting",
+    "codec": "a phase frame to bytes and back, with all checks, against cbor2 alone",
     "kernel": "one channel against scipy's filter, and phase locking against mne-connectivity (extra: reference)",
     "tick": "one tick of a mesh of 30, 1,000 and 100,000 nodes",
     "sync": "how far and how fast a simulated mesh locks, against theory",

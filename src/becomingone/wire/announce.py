@@ -24,6 +24,12 @@ MAX_ENTRIES: Final = 256
 MAX_ELEMENTS: Final = 4096
 """Elements of an array."""
 
+MAX_OPENINGS: Final = 12_288
+"""Arrays and objects in one text; our own have at most two for each channel."""
+
+MAX_COMMAS: Final = 57_344
+"""Commas in one text: with `MAX_OPENINGS`, what the values of a text may weigh before any is looked at."""
+
 LARGEST: Final = 1e12
 """The largest figure that is believed: far beyond any sensor, and far from what sums and squares overflow at."""
 
@@ -39,7 +45,8 @@ def _at_most(most: int, value: object) -> None:
         raise ValueError(msg)
 
 
-def _few(value: object) -> object:
+def few(value: object) -> object:
+    """Refuse an object of more than `MAX_ENTRIES` entries."""
     _at_most(MAX_ENTRIES, value)
     return value
 
@@ -61,7 +68,7 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Text = Annotated[str, BeforeValidator(_cut)]
-Counts = Annotated[dict[str, Count], BeforeValidator(_few)]
+Counts = Annotated[dict[str, Count], BeforeValidator(few)]
 
 
 class State(enum.StrEnum):
@@ -74,11 +81,13 @@ class State(enum.StrEnum):
     LOST = "lost"
 
 
-class _Announcement(BaseModel):
+class Announcement(BaseModel):
+    """What all of them have in common: fields that are not known are ignored."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class BandAbout(_Announcement):
+class BandAbout(Announcement):
     """A band that the node demodulates in: see `becomingone.kairos.bands.Band`."""
 
     frequency_hz: Positive
@@ -87,7 +96,7 @@ class BandAbout(_Announcement):
     coherence_tau_s: Positive
 
 
-class ChannelAbout(_Announcement):
+class ChannelAbout(Announcement):
     """A channel that the node has, whether its device works just now or not."""
 
     name: Name
@@ -105,7 +114,7 @@ class ChannelAbout(_Announcement):
     """Seconds between the channel's frames in each band."""
 
 
-class DeviceAbout(_Announcement):
+class DeviceAbout(Announcement):
     """A configured device and whether it works."""
 
     name: Name
@@ -114,7 +123,7 @@ class DeviceAbout(_Announcement):
     reason: Text = ""
 
 
-class OutputAbout(_Announcement):
+class OutputAbout(Announcement):
     """An output that the hub may drive."""
 
     name: Name
@@ -122,7 +131,7 @@ class OutputAbout(_Announcement):
     role: Literal["display", "speaker", "motor"]
 
 
-class About(_Announcement):
+class About(Announcement):
     """A node's self-description, topic ``node/<node>/about``."""
 
     protocol: Annotated[int, Field(ge=1)]
@@ -132,7 +141,7 @@ class About(_Announcement):
     capability: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
     interval_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
     """The longest silence, in seconds, that is normal for this node."""
-    bands: Annotated[dict[Name, BandAbout], BeforeValidator(_few)]
+    bands: Annotated[dict[Name, BandAbout], BeforeValidator(few)]
     channels: Some[ChannelAbout]
     devices: Some[DeviceAbout]
     outputs: Some[OutputAbout]
@@ -142,7 +151,7 @@ class About(_Announcement):
     pid: Count
 
 
-class Health(_Announcement):
+class Health(Announcement):
     """A node's vital figures, topic ``node/<node>/health``."""
 
     uptime_s: NotNegative
@@ -157,15 +166,15 @@ class Health(_Announcement):
     refused_commands: Counts
 
 
-class OutputState(_Announcement):
+class OutputState(Announcement):
     """What an output does and why, topic ``node/<node>/output/<device>/state``."""
 
     doing: Literal["rest", "command"]
     why: Text
-    values: Annotated[dict[str, Finite], BeforeValidator(_few)]
+    values: Annotated[dict[str, Finite], BeforeValidator(few)]
 
 
-M = TypeVar("M", bound=_Announcement)
+M = TypeVar("M", bound=Announcement)
 
 
 def parse_announcement(model: type[M], payload: bytes) -> M:
@@ -178,6 +187,8 @@ def parse_announcement(model: type[M], payload: bytes) -> M:
     """
     if len(payload) > MAX_PAYLOAD:
         raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
+    if payload.count(b"{") + payload.count(b"[") > MAX_OPENINGS or payload.count(b",") > MAX_COMMAS:
+        raise FrameError("announcement", f"at most {MAX_OPENINGS} arrays and objects and {MAX_COMMAS} commas are taken")
     try:
         # In two steps: pydantic's errors hold what is wrong as objects, which are free, or as JSON, copied each time.
         return model.model_validate(from_json(payload, allow_inf_nan=False), strict=True)

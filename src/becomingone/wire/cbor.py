@@ -29,11 +29,20 @@ MAX_ITEMS: Final = 1024
 FLOAT32_ARRAY: Final = 85
 """The tag of a little-endian float32 typed array (RFC 8746, 2.1), the only tag that we use."""
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)
+"""The major types (RFC 8949, 3.1)."""
+
 _ARGUMENT: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}
 _SIMPLE_VALUES: Final = (20, 21, 22)  # false, true, null
 _INLINE: Final = 24  # arguments below stand in the first byte
+_SMALL: Final = tuple(bytes((value,)) for value in range(_INLINE))
+_UINT16, _UINT32, _UINT64 = struct.Struct(">BH"), struct.Struct(">BI"), struct.Struct(">BQ")
+_HALF: Final = struct.Struct(">Be")
+_LARGEST_HALF: Final = 65_504.0
 _FLOATS: Final = {25: struct.Struct(">Be"), 26: struct.Struct(">Bf"), 27: struct.Struct(">Bd")}
+SINGLE: Final = struct.Struct(">f")
+"""A number as CBOR writes a single."""
+
 _NAN: Final = b"\xf9\x7e\x00"
 
 
@@ -49,24 +58,47 @@ def _encoded(value: object) -> bytes:
     if isinstance(value, dict):
         entries = cast("dict[object, object]", value).items()
         pairs = sorted((_encoded(key), _encoded(content)) for key, content in entries)
-        return _encoded_head(_MAP, len(pairs)) + b"".join(key + content for key, content in pairs)
+        return head(MAP, len(pairs)) + b"".join(key + content for key, content in pairs)
     if isinstance(value, list):
         elements = cast("list[object]", value)
-        return _encoded_head(_ARRAY, len(elements)) + b"".join(_encoded(element) for element in elements)
-    if isinstance(value, int) and 0 <= value < _INLINE and not isinstance(value, bool):
-        return bytes([value])
+        return head(ARRAY, len(elements)) + b"".join(_encoded(element) for element in elements)
+    if type(value) is int and 0 <= value < 1 << 64:
+        return uint(value)
     return cbor2.dumps(value)
 
 
-def _encoded_head(major: int, argument: int) -> bytes:
-    number = _encoded(argument)
-    return bytes([major << 5 | number[0]]) + number[1:]
+def head(major: int, argument: int) -> bytes:
+    """Encode an item's head in the shortest form (RFC 8949, 3)."""
+    encoded = uint(argument)
+    return bytes((major << 5 | encoded[0],)) + encoded[1:]
+
+
+def uint(value: int) -> bytes:
+    """Encode an unsigned integer of at most 64 bits in the shortest form."""
+    if value < _INLINE:
+        return _SMALL[value]
+    if value < 1 << 8:
+        return bytes((24, value))
+    if value < 1 << 16:
+        return _UINT16.pack(25, value)
+    return _UINT32.pack(26, value) if value < 1 << 32 else _UINT64.pack(27, value)
+
+
+def shortest(single: bytes) -> bytes:
+    """Encode a finite number, given as the bytes of a big-endian single, as a half where that keeps it."""
+    if not (single[3] or single[2] & 0x1F):  # no more digits than a half has
+        (value,) = SINGLE.unpack(single)
+        if -_LARGEST_HALF <= value <= _LARGEST_HALF:
+            half = _HALF.pack(0xF9, value)
+            if _HALF.unpack(half)[1] == value:
+                return half
+    return b"\xfa" + single
 
 
 def _encoded_float(value: float) -> bytes:
     for info, shape in _FLOATS.items():
         try:
-            encoded = shape.pack(_SIMPLE << 5 | info, value)
+            encoded = shape.pack(SIMPLE << 5 | info, value)
         except OverflowError:
             continue
         if shape.unpack(encoded)[1] == value:
@@ -84,7 +116,7 @@ def decode(payload: bytes) -> dict[int, Any]:
     """
     if len(payload) > MAX_PAYLOAD:
         raise FrameError("oversize", f"{len(payload)} bytes, at most {MAX_PAYLOAD} are taken")
-    if not payload or payload[0] >> 5 != _MAP:
+    if not payload or payload[0] >> 5 != MAP:
         raise FrameError("type", "the payload must be one CBOR map")
     end = _Scan(payload).item(0, 1)
     if end != len(payload):
@@ -132,27 +164,27 @@ class _Scan:
         if self._items > MAX_ITEMS:
             raise FrameError("too_long", f"more than {MAX_ITEMS} items")
         major, info, argument, content = _head(self._payload, at)
-        if major in (_UNSIGNED, _NEGATIVE):
+        if major in (UNSIGNED, NEGATIVE):
             return content
-        if major in (_BYTES, _TEXT):
+        if major in (BYTES, TEXT):
             if content + argument > len(self._payload):
                 raise FrameError("truncated", f"the payload ends inside the string at byte {at}")
             return content + argument
-        if major == _SIMPLE:
+        if major == SIMPLE:
             if info in _SIMPLE_VALUES or info in _FLOATS:
                 return content
             raise FrameError("type", f"simple value {argument} at byte {at} has no meaning here")
-        if major == _TAG:
+        if major == TAG:
             return self._tagged(argument, at, content, depth)
         if argument > MAX_PAIRS:
             raise FrameError("too_long", f"{argument} entries at byte {at}, at most {MAX_PAIRS} are taken")
-        return self._map(content, argument, depth) if major == _MAP else self._array(content, argument, depth)
+        return self._map(content, argument, depth) if major == MAP else self._array(content, argument, depth)
 
     def _tagged(self, tag: int, at: int, content: int, depth: int) -> int:
         if tag != FLOAT32_ARRAY:
             raise FrameError("tag", f"tag {tag} at byte {at}: only a float32 typed array (85) is taken")
         major, *_ = _head(self._payload, content)
-        if major != _BYTES:
+        if major != BYTES:
             raise FrameError("tag", f"tag {tag} at byte {at} does not hold a byte string")
         return self.item(content, depth + 1)
 
@@ -165,10 +197,10 @@ class _Scan:
         seen: set[tuple[int, int | bytes]] = set()
         for _ in range(count):
             major, _info, argument, content = _head(self._payload, at)
-            if major not in (_UNSIGNED, _TEXT):
+            if major not in (UNSIGNED, TEXT):
                 raise FrameError("type", f"the map's key at byte {at} is neither an unsigned integer nor a text")
             end = self.item(at, depth + 1)
-            key = (major, self._payload[content:end] if major == _TEXT else argument)
+            key = (major, self._payload[content:end] if major == TEXT else argument)
             if key in seen:
                 raise FrameError("duplicate_key", f"the map's key at byte {at} stands there twice")
             seen.add(key)

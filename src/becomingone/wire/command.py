@@ -1,15 +1,16 @@
-"""Output commands: what the hub tells an output to do, until when."""
+"""Commands: what the hub tells an output, or a node as a whole, to do, until when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from becomingone.errors import FrameError
 from becomingone.wire import cbor
 from becomingone.wire.fields import INT63, UINT32, integer, number, required, single
 from becomingone.wire.topics import NAME
+from becomingone.wire.verbs import Value, Verb, read_arguments, written
 
 MAX_VALUES: Final = 32
 """Named values in one command."""
@@ -65,7 +66,19 @@ def decode_command(payload: bytes, role: str) -> OutputCommand:
         With the reason under which the refusal is counted.
     """
     fields = cbor.decode(payload)
-    given: object = required(fields, 4, "values")
+    values = read_values(required(fields, 4, "values"), role)
+    boot, command, expires_us = _start(fields)
+    return OutputCommand(boot=boot, id=command, expires_us=expires_us, values=values)
+
+
+def read_values(given: object, role: str) -> dict[str, float]:
+    """Check the values for an output of a role, wherever they come from.
+
+    Raises
+    ------
+    FrameError
+        When it is no map of 1 to `MAX_VALUES` names to numbers, or one is not of that role or out of its range.
+    """
     raw = cast("dict[Any, object]", given)
     if not isinstance(given, dict) or not 1 <= len(raw) <= MAX_VALUES:
         raise FrameError("type", f"values must be a map of 1 to {MAX_VALUES} names to numbers")
@@ -78,12 +91,7 @@ def decode_command(payload: bytes, role: str) -> OutputCommand:
             raise FrameError("range", f"a {role} takes {', '.join(ranges)}, not {name}")
         least, most = ranges[name]
         values[name] = number(value, name, least=least, most=most)
-    return OutputCommand(
-        boot=integer(fields, 1, "boot", most=UINT32),
-        id=integer(fields, 2, "id"),
-        expires_us=integer(fields, 3, "expires_us", most=INT63),
-        values=values,
-    )
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +102,52 @@ class NodeCommand:
     ----------
     boot, id, expires_us : int
         See `OutputCommand`.
+    arguments : mapping of str to number or str
+        Those of the verb, see `becomingone.wire.verbs.ARGUMENTS`.
     """
 
     boot: int
     id: int
     expires_us: int
+    arguments: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
-def encode_node_command(command: NodeCommand) -> bytes:
-    """Encode a command; equal commands give equal bytes."""
-    return cbor.encode({1: command.boot, 2: command.id, 3: command.expires_us})
+def encode_node_command(command: NodeCommand, verb: Verb = Verb.REBIRTH) -> bytes:
+    """Encode a command; equal commands give equal bytes.
+
+    Raises
+    ------
+    FrameError
+        When it breaks a rule that `decode_node_command` would refuse it for.
+    """
+    fields: dict[int, Any] = {1: command.boot, 2: command.id, 3: command.expires_us}
+    if command.arguments:
+        fields[4] = written(command.arguments)
+    _read(fields, verb)
+    return cbor.encode(fields)
 
 
-def decode_node_command(payload: bytes) -> NodeCommand:
-    """Decode and check a command.
+def decode_node_command(payload: bytes, verb: Verb = Verb.REBIRTH) -> NodeCommand:
+    """Decode and check a command with the verb that its topic names.
 
     Raises
     ------
     FrameError
         With the reason under which the refusal is counted.
     """
-    fields = cbor.decode(payload)
-    return NodeCommand(
-        boot=integer(fields, 1, "boot", most=UINT32),
-        id=integer(fields, 2, "id"),
-        expires_us=integer(fields, 3, "expires_us", most=INT63),
+    return _read(cbor.decode(payload), verb)
+
+
+def _read(fields: Mapping[int, Any], verb: Verb) -> NodeCommand:
+    return NodeCommand(*_start(fields), read_arguments(verb, fields.get(4, {})))
+
+
+def _start(fields: Mapping[int, Any]) -> tuple[int, int, int]:
+    """Read what all commands have: the hub's boot id, the command's number, when it expires."""
+    return (
+        integer(fields, 1, "boot", most=UINT32),
+        integer(fields, 2, "id"),
+        integer(fields, 3, "expires_us", most=INT63),
     )
 
 

@@ -14,6 +14,10 @@ UINT64: Final = (1 << 64) - 1
 INT63: Final = (1 << 63) - 1
 FLOAT32: Final = (2.0 - 2.0**-23) * 2.0**127
 """The largest number that a float32 holds."""
+PHASE: Final = 13176795 / 2**22
+"""π as a float32, which is above π: the greatest modulus of a phase on the wire, rad."""
+OMEGA: Final = 1e9
+"""The greatest modulus of an angular frequency, rad/s."""
 
 
 def required(fields: Mapping[int, Any], key: int, name: str) -> Any:  # noqa: ANN401 - checked by the caller
@@ -62,6 +66,11 @@ def number(value: object, name: str, *, least: float = -math.inf, most: float = 
     if not least <= result <= most:
         raise FrameError("range", f"{name} must be {least:g}..{most:g}, not {result:g}")
     return result
+
+
+def bounded(fields: Mapping[int, Any], key: int, name: str, least: float, most: float) -> float:
+    """Give a required number within the bounds as a float; see `number`."""
+    return number(required(fields, key, name), name, least=least, most=most)
 
 
 def single(value: float, name: str) -> float:

@@ -7,13 +7,16 @@ follow MQTT 3.1.1, section 4.7.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becomingone.errors import TopicError
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """What a level of a topic may be: a cell, node, band, channel, device or event kind."""
+
+_NAMES: Final = re.compile(rf"{NAME.pattern}(?:/{NAME.pattern}){{1,7}}")
+_MAX_BELOW: Final = 8 * 64
+"""Characters below ``node/``: ours have four levels at most, and each level of a long one would cost 70 bytes."""
 
 CELL_FIGURES: Final = ("coherence", "order", "locking", "phase")
 """The plain-text figures that the hub publishes for the cell and for each band."""
@@ -76,8 +79,7 @@ def check_filter(topic_filter: str) -> str:
     return topic_filter
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTopic:
+class NodeTopic(NamedTuple):
     """A parsed topic below ``node/<node>/``.
 
     Parameters
@@ -93,6 +95,25 @@ class NodeTopic:
     node: str
     kind: str
     rest: tuple[str, ...]
+
+
+class CellTopic(NamedTuple):
+    """A parsed topic of the cell that is below no node: one of `CELL_PATTERNS`.
+
+    Parameters
+    ----------
+    pattern : str
+        Which one.
+    names : tuple of str
+        What stands in it for ``+``: the band of ``sync/+``, the node and device of ``request/+/+``.
+    """
+
+    pattern: str
+    names: tuple[str, ...]
+
+
+CELL_PATTERNS: Final = ("request/+/+", "sync/+", "ack/+", "clock/ping/+", "clock/pong/+", "cell/+/aggregate")
+"""The topics, below the cell's base, that hold names and are below no node; as filters."""
 
 
 class Topics:
@@ -151,6 +172,42 @@ class Topics:
         """Build the topic of a command to a node as a whole."""
         return self.node(node, "cmd", verb)
 
+    def oscillator(self, node: str, band: str) -> str:
+        """Build the topic of a node's control oscillator in a band."""
+        return self.node(node, "oscillator", band)
+
+    def reply(self, node: str, number: int) -> str:
+        """Build the topic on which a node answers the command of an id."""
+        return self.node(node, "reply", str(number))
+
+    def desired(self, node: str) -> str:
+        """Build the topic of the configuration that a node should have."""
+        return self.node(node, "desired")
+
+    def request(self, node: str, device: str) -> str:
+        """Build the topic on which anybody asks for an output to do something."""
+        return f"{self.base}/request/{node}/{device}"
+
+    def sync(self, band: str) -> str:
+        """Build the topic of the mesh's field in a band, for the oscillators."""
+        return f"{self.base}/sync/{band}"
+
+    def ack(self, node: str) -> str:
+        """Build the topic on which the hub acknowledges what it has kept of a node."""
+        return f"{self.base}/ack/{node}"
+
+    def clock_ping(self, node: str) -> str:
+        """Build the topic on which a node asks for the time."""
+        return f"{self.base}/clock/ping/{node}"
+
+    def clock_pong(self, node: str) -> str:
+        """Build the topic on which the hub answers it."""
+        return f"{self.base}/clock/pong/{node}"
+
+    def aggregate(self, child: str) -> str:
+        """Build the topic on which a child cell passes its sums on."""
+        return f"{self.base}/cell/{child}/aggregate"
+
     @property
     def hub_state(self) -> str:
         """The hub's own liveness."""
@@ -178,12 +235,33 @@ class Topics:
             When it is not below this cell's ``node/``, or a level of it is not a name.
         """
         if not topic.startswith(self._node):
-            msg = f"{topic!r} is not below {self._node}"
+            msg = f"{topic[:_MAX_BELOW]!r} is not below {self._node}"
             raise TopicError(msg)
-        levels = topic[len(self._node) :].split("/")
-        if len(levels) < 2:
-            msg = f"{topic!r} names no node and kind"
+        below = topic[len(self._node) :]
+        if len(below) > _MAX_BELOW:
+            msg = f"a topic has at most {_MAX_BELOW} characters below {self._node}, not {len(below)}"
             raise TopicError(msg)
-        for level in levels:
-            check_name(level, "topic level")
+        levels = below.split("/")
+        if not _NAMES.fullmatch(below):
+            if len(levels) < 2:
+                msg = f"{topic!r} names no node and kind"
+                raise TopicError(msg)
+            for level in levels:
+                check_name(level, "topic level")
         return NodeTopic(levels[0], levels[1], tuple(levels[2:]))
+
+    def parse_cell(self, topic: str) -> CellTopic:
+        """Take a topic of one of `CELL_PATTERNS` apart.
+
+        Raises
+        ------
+        TopicError
+            When it is of none, or a level of it is not a name.
+        """
+        below = topic.removeprefix(f"{self.base}/")
+        pattern = next((pattern for pattern in CELL_PATTERNS if below != topic and matches(pattern, below)), None)
+        if pattern is None:
+            msg = f"{topic[:_MAX_BELOW]!r} is none of {', '.join(CELL_PATTERNS)} below {self.base}"
+            raise TopicError(msg)
+        pairs = zip(pattern.split("/"), below.split("/"), strict=True)
+        return CellTopic(pattern, tuple(check_name(level, "topic level") for wanted, level in pairs if wanted == "+"))

@@ -1,0 +1,52 @@
+"""Operating a cell from afar, as JSON: what people ask of an output, what a node should be, what it answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, cast
+
+from pydantic import BeforeValidator, Field
+
+from becomingone.wire.announce import Announcement, Count, Finite, Name, Some, Text, few
+from becomingone.wire.command import MAX_VALUES
+from becomingone.wire.verbs import MAX_LINES
+
+MAX_HOLD_S: Final = 86_400.0
+"""Longest time that a request may hold, s."""
+
+
+def _newest(value: object) -> object:
+    return cast("list[object]", value)[-MAX_LINES:] if isinstance(value, list | tuple) else value
+
+
+class Desired(Announcement):
+    """The configuration that a node should have, topic ``node/<node>/desired``: compare with its `About`."""
+
+    config_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Reply(Announcement):
+    """What became of a command to a node as a whole, topic ``node/<node>/reply/<id>``."""
+
+    boot: Annotated[int, Field(ge=0, lt=1 << 32)]
+    """The node's boot id."""
+    hub_boot: Annotated[int, Field(ge=0, lt=1 << 32)]
+    """The command's ``boot``."""
+    id: Count
+    """The command's ``id``."""
+    verb: Name
+    result: Literal["done", "refused"]
+    why: Text
+    log: Annotated[Some[Text], BeforeValidator(_newest)] = ()
+    """The log's last lines, oldest first: at most `MAX_LINES`, older ones are cut off."""
+
+
+class Request(Announcement):
+    """What somebody would like an output to do, topic ``request/<node>/<device>``; the hub decides.
+
+    `becomingone.wire.command.read_values` checks the values against the output's role.
+    """
+
+    values: Annotated[dict[Name, Finite], BeforeValidator(few), Field(min_length=1, max_length=MAX_VALUES)]
+    hold_s: Annotated[float, Field(gt=0, le=MAX_HOLD_S, allow_inf_nan=False)] = 10.0
+    """How long it is to hold, s."""
+    why: Text = ""

@@ -1,0 +1,140 @@
+"""What a node as a whole can be commanded, ``node/<node>/cmd/<verb>``, and with which arguments."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from becomingone.errors import FrameError
+from becomingone.wire.fields import INT63, OMEGA, PHASE, integer, number, single
+from becomingone.wire.topics import NAME
+
+Value = float | int | str
+"""An argument's value."""
+
+MAX_LINES: Final = 256
+"""Lines of the log in one reply."""
+
+
+class Verb(enum.StrEnum):
+    """A command to a node as a whole.
+
+    ``rebirth``: say again what you are. ``realign``: bring the control oscillator of a band to a target. ``identify``:
+    show which device you are. ``reload``: read the configuration again. ``loglevel``: log more, or less. ``log``: send
+    the last lines of the log. ``restart``: end, and be started again.
+    """
+
+    REBIRTH = "rebirth"
+    REALIGN = "realign"
+    IDENTIFY = "identify"
+    RELOAD = "reload"
+    LOGLEVEL = "loglevel"
+    LOG = "log"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A finite number within bounds, a float32 on the wire."""
+
+    least: float
+    most: float
+    required: bool = True
+
+    def read(self, value: object, name: str) -> Value:
+        """Give the argument, checked."""
+        return number(value, name, least=self.least, most=self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An unsigned integer within bounds."""
+
+    least: int
+    most: int
+    required: bool = True
+
+    def read(self, value: object, name: str) -> Value:
+        """Give the argument, checked."""
+        result = integer({0: value}, 0, name, most=self.most)
+        if result < self.least:
+            raise FrameError("range", f"{name} must be {self.least}..{self.most}, not {result}")
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One of some words; without any, a name as in topics."""
+
+    words: tuple[str, ...] = ()
+    required: bool = True
+
+    def read(self, value: object, name: str) -> Value:
+        """Give the argument, checked."""
+        if not isinstance(value, str):
+            raise FrameError("type", f"{name} must be a text, not {type(value).__name__}")
+        if value not in self.words if self.words else not NAME.fullmatch(value):
+            raise FrameError("range", f"{name} must be {' or '.join(self.words) or 'a name'}")
+        return value
+
+
+ARGUMENTS: Final[Mapping[Verb, Mapping[str, Number | Whole | Word]]] = {
+    Verb.REBIRTH: {},
+    Verb.REALIGN: {
+        "band": Word(),
+        "phase": Number(-PHASE, PHASE),
+        "omega": Number(-OMEGA, OMEGA),
+        "time_us": Whole(0, INT63),
+    },
+    Verb.IDENTIFY: {"seconds": Number(1.0, 60.0, required=False)},
+    Verb.RELOAD: {},
+    Verb.LOGLEVEL: {"level": Word(("debug", "info", "warning", "error"))},
+    Verb.LOG: {"lines": Whole(1, MAX_LINES, required=False)},
+    Verb.RESTART: {},
+}
+"""The arguments of each verb. ``realign``: the target has ``phase`` (rad) at mesh time ``time_us`` and goes on at
+``omega`` (rad/s)."""
+
+
+def read_arguments(verb: Verb, given: object) -> Mapping[str, Value]:
+    """Check the arguments of a command.
+
+    Parameters
+    ----------
+    verb : Verb
+        The command.
+    given : object
+        What stands in the decoded map.
+
+    Raises
+    ------
+    FrameError
+        When it is no map, one is missing, of another type, out of its range or not of this verb.
+    """
+    if not isinstance(given, dict):
+        raise FrameError("type", "arguments must be a map of names to values")
+    known = ARGUMENTS[verb]
+    values: dict[str, Value] = {}
+    for name, value in cast("dict[object, object]", given).items():
+        if not isinstance(name, str):
+            raise FrameError("type", "the names of arguments are texts")
+        if name not in known:
+            raise FrameError("range", f"{verb} takes {', '.join(known) or 'no arguments'}, nothing else")
+        values[name] = known[name].read(value, name)
+    for name, argument in known.items():
+        if argument.required and name not in values:
+            raise FrameError("missing", f"{verb} needs {name}")
+    return values
+
+
+def written(arguments: Mapping[str, Value]) -> dict[str, Value]:
+    """Give the arguments as the wire carries them: each float a float32.
+
+    Raises
+    ------
+    FrameError
+        When one is not finite.
+    """
+    return {name: single(value, name) if isinstance(value, float) else value for name, value in arguments.items()}
