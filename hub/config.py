@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from becomingone.broker.settings import BrokerSettings
 from becomingone.config.sections import CellConfig, Name, Positive, Section
+from becomingone.config.security import HubSecurity
 
 _LEAST_INTERVALS = 3.0
 
@@ -70,7 +71,10 @@ class HubConfig(CellConfig, HubBody):
     """Everything that the hub needs to know."""
 
     broker: BrokerSettings = BrokerSettings()
-    state_dir: Annotated[Path, Field(description="where the boot counter is kept")] = Path("/var/lib/becomingone")
+    security: HubSecurity = HubSecurity()
+    state_dir: Annotated[Path, Field(description="where the boot counter and the nodes' boot ids are kept")] = Path(
+        "/var/lib/becomingone"
+    )
 
     @model_validator(mode="after")
     def _check_dispatch(self) -> HubConfig:

@@ -18,6 +18,9 @@ from becomingone.wire.topics import Topics
 MAX_OUTPUTS: Final = 64
 """Outputs of one node that are driven, as many as a node's configuration may have."""
 
+Seal = Callable[[str, str, bytes], bytes | None]
+"""Seals a payload for a node and topic; None where the node cannot be spoken to."""
+
 Mapper = Callable[[BandState], Mapping[str, float]]
 
 
@@ -43,11 +46,14 @@ class Dispatch:
         The hub's boot id.
     expiry_us : int
         µs for which a command holds.
+    seal : callable
+        Seals each command; as it is, unless given.
     """
 
     topics: Topics
     boot: int
     expiry_us: int
+    seal: Seal = lambda _node, _topic, payload: payload
     sent: int = 0
     _next: int = field(default=0)
 
@@ -67,6 +73,9 @@ class Dispatch:
                     command = OutputCommand(
                         boot=self.boot, id=self._next, expires_us=now_us + self.expiry_us, values=mapping(band)
                     )
-                    self._next += 1
-                    self.sent += 1
-                    yield self.topics.output_set(member.id, output.name), encode_command(command)
+                    topic = self.topics.output_set(member.id, output.name)
+                    payload = self.seal(member.id, topic, encode_command(command))
+                    if payload is not None:
+                        self._next += 1
+                        self.sent += 1
+                        yield topic, payload

@@ -11,8 +11,10 @@ from becomingone.errors import FrameError, TopicError
 from becomingone.hub.config import IngestSection
 from becomingone.hub.roster import Member, Roster
 from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.trust import Trust
 from becomingone.kairos.bands import Band
 from becomingone.wire.frame import Flags, PhaseFrame, decode_frame
+from becomingone.wire.replay import Order
 from becomingone.wire.topics import Topics
 
 _BAND_TOLERANCE = 1e-6
@@ -27,11 +29,10 @@ MAX_NODE_ROWS: Final = 4096
 
 @dataclass(slots=True)
 class _Stream:
-    """One channel in one band of one boot: where it goes and which frame came last."""
+    """One channel in one band: where it goes and which frame came last."""
 
     row: int
-    boot: int = -1
-    seq: int = -1
+    order: Order = field(default_factory=Order)
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Ingest:
         Which frames are fresh enough.
     refused : Counter of str
         Counts what cannot be counted against a node: topics that are no channel's, frames of strangers.
+    trust : Trust
+        Tells whose frames they are.
     """
 
     topics: Topics
@@ -60,6 +63,7 @@ class Ingest:
     table: ChannelTable
     rules: IngestSection
     refused: Counter[str] = field(default_factory=Counter[str])
+    trust: Trust = field(default_factory=Trust)
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
 
@@ -78,6 +82,12 @@ class Ingest:
         except TopicError as error:
             self.refused["topic"] += 1
             return FrameError("topic", str(error))
+        try:
+            life = self.trust.open(levels.node, topic, payload)
+        except FrameError as error:
+            known = self.roster.get(levels.node)
+            (self.refused if known is None else known.refused)[error.reason] += 1
+            return error
         member = self.roster.heard(levels.node, now_ns)
         if member is None:
             self.refused["no_about"] += 1
@@ -85,13 +95,11 @@ class Ingest:
         try:
             frame = decode_frame(payload)
             stream = self._streams.get(topic) or self._enrol(topic, member, levels.rest)
-            self._check(member, stream, frame, now_us)
+            self._check(member, stream, frame, life=life, now_us=now_us)
         except FrameError as error:
             member.refused[error.reason] += 1
             return error
-        if stream.boot == frame.boot:
-            member.missing += frame.seq - stream.seq - 1
-        stream.boot, stream.seq = frame.boot, frame.seq
+        member.missing += stream.order.take(frame.boot, frame.seq)
         self.frames += 1
         member.frames += 1
         self.table.store(stream.row, frame)
@@ -161,17 +169,19 @@ class Ingest:
             capability=member.about.capability,
         )
 
-    def _check(self, member: Member, stream: _Stream, frame: PhaseFrame, now_us: int) -> None:
+    def _check(self, member: Member, stream: _Stream, frame: PhaseFrame, *, life: int | None, now_us: int) -> None:
         if stream.row < 0:
             raise FrameError("unknown_channel", "the node no longer describes this channel and band")
-        if member.about is None or frame.boot != member.about.boot:
-            raise FrameError("boot", f"boot {frame.boot} is not the one that {member.id} has described")
-        if frame.boot == stream.boot and frame.seq <= stream.seq:
-            raise FrameError("duplicate", f"frame {frame.seq} is not newer than the last, {stream.seq}")
         if frame.flags & Flags.HISTORICAL:
             raise FrameError("historical", "sent late, for the memory; it never enters the live state")
+        if life is not None and frame.boot != life:
+            raise FrameError("wrong_epoch", f"of boot {frame.boot}, sent live by {member.id} in its life {life}")
+        if member.about is None or frame.boot != member.about.boot:
+            raise FrameError("boot", f"boot {frame.boot} is not the one that {member.id} has described")
+        stream.order.check(frame.boot, frame.seq)
         age_s = (now_us - frame.last_time_us) / 1e6
         if -age_s > self.rules.max_ahead_s:
             raise FrameError("future", f"{-age_s:.3f} s ahead of the hub's clock")
+        self.trust.check_start(frame.last_time_us)
         if age_s > self.table.floats("max_age_s")[stream.row]:
             raise FrameError("late", f"{age_s:.3f} s old, and no part of the live state any more")

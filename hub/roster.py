@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from becomingone.errors import FrameError
+from becomingone.scheduling import NANOSECONDS
 from becomingone.wire.announce import About, Health, State
 
 SILENT_INTERVALS: Final = 3.0
@@ -131,6 +132,14 @@ class Roster:
             for member in self.members
             if member.state in (State.INIT, State.READY)
             and now_ns - max(member.heard_ns, member.given_up_ns, self._listening_ns) > member.silence_ns
+        ]
+
+    def unsure(self, now_ns: int) -> list[Member]:
+        """Give the nodes that are heard and, by their last word that came, are not there: a later one was lost."""
+        return [
+            member
+            for member in self.members
+            if member.state not in (State.INIT, State.READY) and now_ns - member.heard_ns < NANOSECONDS
         ]
 
     def give_up(self, member: Member, now_ns: int) -> None:

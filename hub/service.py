@@ -10,20 +10,24 @@ from typing import Any, Final
 
 from becomingone.broker.link import Link, LinkFactory, Message, Will
 from becomingone.broker.presence import Presence
+from becomingone.broker.sys_metrics import SysMetrics
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.config import HubConfig
+from becomingone.hub.descriptions import Descriptions
 from becomingone.hub.dispatch import Dispatch
+from becomingone.hub.epochs import EpochStore
 from becomingone.hub.ingest import Ingest
 from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.publish import FigurePublisher
-from becomingone.hub.roster import Member, Rebirths, Roster
+from becomingone.hub.rebirth import RebirthRequests
+from becomingone.hub.refusals import RefusalLog
+from becomingone.hub.roster import Roster
 from becomingone.hub.snapshot import Milestones, snapshot
 from becomingone.hub.state import BandState, MeshState
 from becomingone.hub.table import ChannelTable
+from becomingone.hub.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
-from becomingone.wire.announce import About, Health, State, parse_announcement, parse_state
-from becomingone.wire.command import NodeCommand, encode_node_command
-from becomingone.wire.frame import PROTOCOL
+from becomingone.wire.announce import State, parse_state
 from becomingone.wire.topics import Topics
 
 _LOG = logging.getLogger(__name__)
@@ -33,14 +37,6 @@ FIGURES_HZ: Final = 10.0
 
 SNAPSHOT_S: Final = 1.0
 """Seconds between snapshots."""
-
-REBIRTH_NS: Final = 5 * NANOSECONDS
-"""A node is asked to describe itself at most this often."""
-
-REBIRTH_EXPIRY_US: Final = 10_000_000
-
-MAX_STRANGERS: Final = 256
-"""Nodes that have announced nothing yet and are asked to, at most so many in `REBIRTH_NS`."""
 
 
 class Hub:
@@ -58,15 +54,23 @@ class Hub:
         The hub's clock, which is the mesh's.
     scheduler : Scheduler
         Gives the turns.
+    epochs : EpochStore, optional
+        Keeps the nodes' newest lives over the hub's restarts, in an authenticated cell.
     """
 
     def __init__(
-        self, config: HubConfig, *, boot: int, links: LinkFactory, clock: MeshClock, scheduler: Scheduler
+        self,
+        config: HubConfig,
+        *,
+        boot: int,
+        links: LinkFactory,
+        clock: MeshClock,
+        scheduler: Scheduler,
+        epochs: EpochStore | None = None,
     ) -> None:
         self.config = config
         self.refused: Counter[str] = Counter()
         self.milestones = Milestones()
-        self._boot = boot
         self._clock = clock
         self._scheduler = scheduler
         self._topics = Topics(config.root, config.cell)
@@ -75,7 +79,9 @@ class Hub:
         self._bands = config.band_plan()
         self._roster = Roster()
         self._table = ChannelTable()
-        self._strangers = Rebirths(REBIRTH_NS, most=MAX_STRANGERS)
+        self._trust = Trust.of(config, now_us=clock.now_us(), store=epochs)
+        self._descriptions = Descriptions(self._topics, self._roster, self._trust, clock)
+        self._refusals = RefusalLog(self._topics, lambda content: self._event("distrusted", content))
         self._ingest = Ingest(
             self._topics,
             self._bands,
@@ -83,14 +89,16 @@ class Hub:
             self._table,
             rules=config.ingest,
             refused=self.refused,
+            trust=self._trust,
         )
         self._evaluator = MeshEvaluator(config, self._table)
         self._figures = FigurePublisher(self._topics, self._retain)
-        self._dispatch = Dispatch(self._topics, boot, expiry_us=int(config.dispatch.expiry_s * 1e6))
+        expiry_us = int(config.dispatch.expiry_s * 1e6)
+        self._dispatch = Dispatch(self._topics, boot, expiry_us=expiry_us, seal=self._trust.seal)
+        self._rebirths = RebirthRequests(self._topics, boot, seal=self._trust.seal, publish=self._command)
         self._latest = MeshState(clock.now_us(), ())
-        self._command = 0
         self._collapsed: set[str] = set()
-        self._listening = False
+        self._broker: SysMetrics | None = None
         self._turns: list[Repeating] = []
 
     @property
@@ -104,7 +112,8 @@ class Hub:
         link.on_up(self._connected)
         self._presence.state = State.READY
         self._presence.start()
-        link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
+        if not self._trust.authenticated:
+            link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
         self._presence.on_confirmed(self._listen_to_the_described)
         link.start()
@@ -126,23 +135,15 @@ class Hub:
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
-    def _member(self, message: Message, *, its_own: bool = True) -> Member:
-        """Give the node that a message below ``node/`` is about, made a member where it is new.
-
-        What the broker had stored, or somebody else says of a node (``its_own`` False), is no sign of life.
-        """
-        node = self._topics.parse_node(message.topic).node
-        member = None if its_own and not message.retained else self._roster.get(node)
-        return member or self._roster.enrol(node, self._clock.monotonic_ns())
-
     def _refuse(self, message: Message, error: FrameError | TopicError) -> None:
-        self.refused[error.reason if isinstance(error, FrameError) else "topic"] += 1
-        _LOG.debug("%s: %s", message.topic, error)
+        known = error if isinstance(error, FrameError) else FrameError("topic", str(error))
+        self.refused[known.reason] += 1
+        self._refusals.note(message.topic, known, self._clock.monotonic_ns())
 
     def _take_state(self, message: Message) -> None:
         try:
             state = parse_state(message.payload)
-            member = self._member(message, its_own=state is not State.LOST)  # a will, or this hub itself
+            member = self._descriptions.member(message, its_own=state is not State.LOST)  # a will, or this hub itself
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
             return
@@ -160,52 +161,31 @@ class Hub:
 
     def _take_about(self, message: Message) -> None:
         try:
-            about = parse_announcement(About, message.payload)
-            if about.protocol != PROTOCOL:
-                raise FrameError("protocol", f"{about.node} speaks version {about.protocol}, this hub {PROTOCOL}")
-            if about.node != self._topics.parse_node(message.topic).node:
-                raise FrameError("announcement", f"the description of {about.node} in another node's place")
-            member = self._member(message)
-            self._roster.keep(member, "about", len(message.payload))
+            member = self._descriptions.take_about(message)
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
+            if isinstance(error, FrameError) and error.reason == "wrong_epoch":  # the broker's copy of an earlier life
+                self._ask_rebirth(message.topic, self._clock.monotonic_ns())
         else:
-            member.about = about
             self._ingest.described(member.id)
 
     def _take_health(self, message: Message) -> None:
         try:
-            health = parse_announcement(Health, message.payload)
-            node = self._topics.parse_node(message.topic).node
-            if self._roster.get(node) is None:
-                if message.retained:  # stored before the broker has routed the description: the next will do
-                    return
-                raise FrameError("no_about", f"{node} has announced nothing yet")
-            member = self._member(message)
-            self._roster.keep(member, "health", len(message.payload))
+            self._descriptions.take_health(message)
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
-        else:
-            member.health = health
 
     def _take_frame(self, message: Message) -> None:
         now_ns = self._clock.monotonic_ns()
         refusal = self._ingest.take(message.topic, message.payload, now_us=self._clock.mesh_us(now_ns), now_ns=now_ns)
         if refusal is not None:
-            _LOG.debug("%s: %s", message.topic, refusal)
+            self._refusals.note(message.topic, refusal, now_ns)
             if refusal.reason in ("no_about", "boot"):
-                self._ask_rebirth(self._topics.parse_node(message.topic).node, now_ns)
+                self._ask_rebirth(message.topic, now_ns)
 
-    def _ask_rebirth(self, node: str, now_ns: int) -> None:
-        member = self._roster.get(node)
-        if member is None:
-            due = self._strangers.due(node, now_ns)
-        elif due := member.rebirth_ns is None or now_ns - member.rebirth_ns >= REBIRTH_NS:
-            member.rebirth_ns = now_ns
-        if due:
-            command = NodeCommand(self._boot, self._command, self._clock.mesh_us(now_ns) + REBIRTH_EXPIRY_US)
-            self._command += 1
-            self._link.publish(self._topics.command(node, "rebirth"), encode_node_command(command), qos=1)
+    def _ask_rebirth(self, topic: str, now_ns: int) -> None:
+        node = self._topics.parse_node(topic).node
+        self._rebirths.ask(node, self._roster.get(node), now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
 
     # -- what goes out ---------------------------------------------------------------------------------------------
 
@@ -218,10 +198,12 @@ class Hub:
 
         While the broker is still giving, what nodes publish overtakes their own stored descriptions.
         """
-        if not self._listening:
-            self._listening = True
+        if self._broker is None:
+            if self._trust.authenticated:  # whoever says how a node is, that there is such a node is for it to prove
+                self._link.subscribe(f"{self._topics.base}/node/+/state", self._take_state, qos=1)
             self._link.subscribe(f"{self._topics.base}/node/+/health", self._take_health)
             self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame)
+            self._broker = SysMetrics(self._link)
 
     def _retain(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, retain=True)
@@ -267,16 +249,23 @@ class Hub:
             self.milestones.first_coherence_us = self._clock.now_us()
 
     def _publish_snapshot(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        for member in self._roster.unsure(now_ns):
+            self._rebirths.ask(member.id, member, now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
         content = snapshot(
             self._latest,
             roster=self._roster,
             table=self._table,
-            now_ns=self._clock.monotonic_ns(),
+            now_ns=now_ns,
             frames=self._ingest.frames,
             refused=self.refused,
             milestones=self.milestones,
+            broker=self._broker.figures.as_json() if self._broker is not None else {},
+            authenticated=self._trust.authenticated,
         )
         self._retain(self._topics.snapshot, _json(content))
+        self._refusals.flush(now_ns)
+        self._trust.keep()
 
     def _drive_outputs(self) -> None:
         wanted = self.config.dispatch.band
@@ -285,7 +274,10 @@ class Hub:
             band = next((band for band in self._latest.bands if band.name == wanted), None)
         if band is not None:
             for topic, payload in self._dispatch.commands(band, self._roster.members, self._latest.time_us):
-                self._link.publish(topic, payload, qos=1)
+                self._command(topic, payload)
+
+    def _command(self, topic: str, payload: bytes) -> None:
+        self._link.publish(topic, payload, qos=1)
 
     def _event(self, kind: str, content: dict[str, Any]) -> None:
         payload = _json({"time_us": self._clock.now_us(), "kind": kind, **content})

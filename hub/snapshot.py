@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ def snapshot(
     frames: int,
     refused: Counter[str],
     milestones: Milestones,
+    broker: Mapping[str, str | int | float],
+    authenticated: bool = False,
 ) -> dict[str, Any]:
     """Put the snapshot together; ``docs/protocol.md`` explains each field."""
     dominant = state.dominant
@@ -45,6 +48,8 @@ def snapshot(
         rows.setdefault(key.node, []).append(row)
     return {
         "time_us": state.time_us,
+        "authenticated": authenticated,
+        "broker": dict(broker),
         "valid": state.valid,
         "coherence": _round(state.overall("coherence")),
         "order": _round(state.overall("order")),

@@ -20,6 +20,7 @@ from becomingone.node.outputs import OutputRunner
 from becomingone.node.pipeline import ChannelId, ChannelPipeline, DevicePipeline
 from becomingone.node.runner import Runner
 from becomingone.node.sampler import Sampler, Status
+from becomingone.node.trust import Trust
 from becomingone.node.vitals import cpu_s, rss_bytes
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
 from becomingone.wire.announce import ChannelAbout, Health, OutputState, State
@@ -86,6 +87,7 @@ class NodeAgent:
         self._scheduler = scheduler
         self._pid = pid
         self._frames = 0
+        self._trust = Trust(config.security.node_key(), boot)
         self._freshness = Freshness()
         self._started_ns = scheduler.monotonic_ns()
         self._topics = Topics(config.root, config.cell)
@@ -180,6 +182,7 @@ class NodeAgent:
                 clock=self._clock,
                 scheduler=self._scheduler,
                 report=self._publish_output,
+                trust=self._trust,
             )
         return outputs
 
@@ -214,8 +217,9 @@ class NodeAgent:
             self.dropped[error.reason] += 1
             _LOG.error("%s/%s: a frame of our own was refused: %s", identity.band, identity.channel, error)
             return
+        topic = self._phase_topics[identity]
         # Not before this node's description has been routed: a hub could make nothing of them.
-        if self._presence.confirmed and self._link.publish(self._phase_topics[identity], payload):
+        if self._presence.confirmed and self._link.publish(topic, self._trust.seal(topic, payload)):
             self._frames += 1
         elif self._frames:  # before the first connection there was nobody to miss it
             self.dropped["link down"] += 1
@@ -245,12 +249,14 @@ class NodeAgent:
     def _rebirth(self, message: Message) -> None:
         """Describe this node again: a hub has seen frames of it without knowing it."""
         try:
-            self._freshness.check(decode_node_command(message.payload), self._clock.now_us())
+            command = decode_node_command(self._trust.open(message.topic, message.payload))
+            self._freshness.check(command, self._clock.now_us())
         except FrameError as error:
             self.refused[error.reason] += 1
-            _LOG.debug("rebirth refused: %s", error)
+            self._trust.audit.note("rebirth", message.topic, error, self._clock.monotonic_ns())
         else:
             self._announce()
+            self._presence.become(self.state)
             self._publish_health()
 
     def _publish_about(self) -> None:
@@ -265,11 +271,12 @@ class NodeAgent:
                 boot=self._boot,
                 pid=self._pid,
             )
-            self._link.publish(
-                self._topics.about(self.config.node), about.model_dump_json().encode(), qos=1, retain=True
-            )
+            topic = self._topics.about(self.config.node)
+            payload = self._trust.seal_json(topic, about.model_dump_json().encode())
+            self._link.publish(topic, payload, qos=1, retain=True)
 
     def _publish_health(self) -> None:
+        self._trust.audit.flush(self._clock.monotonic_ns())
         if not self._presence.confirmed:  # as with frames: a broker may give what it stores before what it routes
             return
         refused = Counter(self.refused)

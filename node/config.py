@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from becomingone.broker.settings import BrokerSettings
 from becomingone.config.sections import CellConfig, Name, Positive, Section
+from becomingone.config.security import NodeSecurity
 from becomingone.devices.contract import Module
 from becomingone.devices.registry import load
 from becomingone.errors import DeviceError
@@ -148,6 +149,7 @@ class NodeConfig(CellConfig, NodeBody):
     """Everything that a node needs to know."""
 
     broker: BrokerSettings = BrokerSettings()
+    security: NodeSecurity = NodeSecurity()
     clock: ClockSection = ClockSection()
     state_dir: Annotated[Path, Field(description="where the boot counter is kept")] = Path("/var/lib/becomingone")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from becomingone.broker.link import Message
 from becomingone.devices.contract import Output
 from becomingone.errors import DeviceError, DeviceUnavailableError, FrameError
+from becomingone.node.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler, Timer
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import RANGES, Freshness, decode_command
@@ -38,6 +39,8 @@ class OutputRunner:
         Gives the turns.
     report : callable
         Publishes the output's state.
+    trust : Trust
+        Tells whether a command is the hub's, and of those that are refused.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class OutputRunner:
         clock: MeshClock,
         scheduler: Scheduler,
         report: Callable[[str, OutputState], None],
+        trust: Trust | None = None,
     ) -> None:
         self.name = name
         self.refused: Counter[str] = Counter()
@@ -65,6 +69,7 @@ class OutputRunner:
         self._clock = clock
         self._scheduler = scheduler
         self._report = report
+        self._trust = trust or Trust(None, 0)
         self._freshness = Freshness()
         self._watch: Timer | None = None
         self._reported_ns = -_REPORT_NS
@@ -83,11 +88,11 @@ class OutputRunner:
     def command(self, message: Message) -> None:
         """Obey a command, or refuse and count it."""
         try:
-            command = decode_command(message.payload, self.role)
+            command = decode_command(self._trust.open(message.topic, message.payload), self.role)
             self._freshness.check(command, self._clock.now_us())
         except FrameError as error:
             self.refused[error.reason] += 1
-            _LOG.debug("%s: command refused: %s", self.name, error)
+            self._trust.audit.note(self.name, message.topic, error, self._clock.monotonic_ns())
             return
         self._wait(self._stale_ns, lambda: self.rest("no fresh command"))
         try:

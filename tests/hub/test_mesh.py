@@ -55,6 +55,7 @@ class Mesh(Intake):
             frames=1,
             refused=self.ingest.refused,
             milestones=Milestones(),
+            broker={},
         )
 
 

@@ -42,6 +42,7 @@ def text(intake: Intake, state: MeshState) -> dict[str, Any]:
         frames=intake.ingest.frames,
         refused=Counter({"topic": 2}),
         milestones=Milestones(first_coherence_us=5),
+        broker={"clients": 3},
     )
     read: dict[str, Any] = json.loads(json.dumps(content, allow_nan=False))
     assert read == content  # no tuples, no numpy numbers, no keys that are not texts
@@ -52,6 +53,8 @@ def test_of_nothing() -> None:
     seen = text(Intake(), MeshState(NOW_US, ()))
     assert seen == {
         "time_us": NOW_US,
+        "authenticated": False,
+        "broker": {"clients": 3},
         "valid": False,
         "coherence": None,
         "order": None,
@@ -93,10 +96,10 @@ def test_of_a_mesh() -> None:
     assert seen["bands"]["stride"]["channels"] == 2
     assert seen["phase"] == seen["bands"]["stride"]["phase"]
     assert (seen["frames"], seen["missing"]) == (3, 2)
-    assert seen["refused"] == {"duplicate": 1, "topic": 2}
+    assert seen["refused"] == {"replayed": 1, "topic": 2}
     node = seen["nodes"]["n"]
     assert (node["state"], node["silent_s"], node["pid"], node["hardware"]) == ("ready", 1.5, 77, "pi_4")
-    assert (node["frames"], node["missing"], node["dropped"], node["refused"]) == (2, 2, 0, {"duplicate": 1})
+    assert (node["frames"], node["missing"], node["dropped"], node["refused"]) == (2, 2, 0, {"replayed": 1})
     assert (node["devices"], node["outputs"]) == ({"d": "ok", "e": "gone"}, ["light"])
     channel = node["channels"]["tone"]
     assert (channel["origin"], channel["unit"]) == ("replayed", "V")

@@ -1,0 +1,30 @@
+"""Small files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file's content so that a power cut at any instant leaves the old or the new one, never neither.
+
+    Raises
+    ------
+    OSError
+        The file system refuses; the old content is still there.
+    """
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the new name is on the disk only now
+    finally:
+        os.close(folder)
