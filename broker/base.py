@@ -6,21 +6,28 @@ A transport (paho, the simulated network) inherits from `LinkBase` and adds five
 from __future__ import annotations
 
 import abc
-import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from becomingone.broker.backoff import Backoff
+from becomingone.broker.complaints import Complaints
 from becomingone.broker.link import Handler, Message, Metrics, Qos, Settled, Will
-from becomingone.errors import LinkError
+from becomingone.broker.reasons import Reason
+from becomingone.errors import LinkError, TopicError
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 from becomingone.wire.topics import check_filter, matches
 
-_CACHED_TOPICS = 65_536
-_TURN_NS = NANOSECONDS // 100
-"""Handlers are given messages for so long, 10 ms, before others have a turn: a flood must not stop the ticks."""
+MAX_TOPIC: Final = 65_535
+"""Bytes of a topic (MQTT 3.1.1, 1.5.3)."""
 
-_LOG = logging.getLogger(__name__)
+INBOX: Final = 10_000
+"""Messages that may wait for their handlers before the broker is made to wait."""
+
+_CACHED_TOPICS: Final = 65_536
+_TURN_NS: Final = NANOSECONDS // 100
+"""Handlers are given messages for so long, 10 ms, before others have a turn: a flood must not stop the ticks."""
 
 
 class LinkBase(abc.ABC):
@@ -46,6 +53,7 @@ class LinkBase(abc.ABC):
         self._scheduler = scheduler
         self._backoff = backoff
         self._subscriptions: list[tuple[str, Qos, Handler]] = []
+        self._optional: set[str] = set()
         self._routes: dict[str, tuple[Handler, ...]] = {}
         self._up: list[Callable[[], None]] = []
         self._down: list[Callable[[str], None]] = []
@@ -54,7 +62,9 @@ class LinkBase(abc.ABC):
         self._retry: Timer | None = None
         self._started = False
         self._closing = False
-        self._last_failure: str | None = None
+        self._holding = True
+        self._tried_ns = self._accepted_ns = 0
+        self._complaints = Complaints(self.metrics)
 
     def on_up(self, callback: Callable[[], None]) -> None:
         """See `Link.on_up`."""
@@ -64,8 +74,10 @@ class LinkBase(abc.ABC):
         """See `Link.on_down`."""
         self._down.append(callback)
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0) -> None:
+    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
         """See `Link.subscribe`."""
+        if optional:
+            self._optional.add(topic_filter)
         self._subscriptions.append((check_filter(topic_filter), qos, handler))
         self._routes.clear()
         if self.connected:
@@ -79,19 +91,49 @@ class LinkBase(abc.ABC):
         self._started = True
         self._try()
 
+    def set_cell_size(self, nodes: int) -> None:
+        """See `Link.set_cell_size`."""
+        self._backoff.resize(nodes)
+
     def publish(
-        self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False, settled: Settled | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: Qos = 0,
+        retain: bool = False,
+        settled: Settled | None = None,
+        expiry_s: float | None = None,
+        content_type: str | None = None,
     ) -> bool:
         """See `Link.publish`."""
         if settled is not None and not qos:
             msg = f"nobody acknowledges a message of QoS 0: {topic}"
             raise LinkError(msg)
-        handed_over = self.connected and self._send(topic, payload, qos, retain, settled)
+        handed_over = (
+            self._check_topic(topic)
+            and self.connected
+            and self._send(topic, payload, qos, retain, settled, expiry_s, content_type)
+        )
         if handed_over:
             self.metrics.sent += 1
+            self.metrics.bytes_sent += len(topic) + len(payload)
         else:
             self.metrics.unsent += 1
         return handed_over
+
+    def _check_topic(self, topic: str) -> bool:
+        """Tell whether MQTT can carry a topic (MQTT 3.1.1, 4.7); one that is too long is refused, not a mistake."""
+        try:
+            size = len(topic.encode())
+        except UnicodeEncodeError:
+            size = 0
+        if not size or "+" in topic or "#" in topic or "\0" in topic:
+            msg = f"a message's topic is UTF-8 without a wildcard and a NUL, and not empty: {topic[:200]!r}"
+            raise TopicError(msg)
+        if size > MAX_TOPIC:
+            self._refuse(Reason.TOPIC, f"a topic of {size} bytes, more than {MAX_TOPIC}: {topic[:60]}…")
+        return size <= MAX_TOPIC
 
     def close(self, done: Callable[[], None] | None = None) -> None:
         """See `Link.close`."""
@@ -109,7 +151,16 @@ class LinkBase(abc.ABC):
         """Send a SUBSCRIBE for all of the filters."""
 
     @abc.abstractmethod
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
+    def _send(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: Qos,
+        retain: bool,
+        settled: Settled | None,
+        expiry_s: float | None,
+        content_type: str | None,
+    ) -> bool:
         """Send a PUBLISH; False when it was not taken. At QoS 1 `_settle` follows once."""
 
     @abc.abstractmethod
@@ -119,6 +170,8 @@ class LinkBase(abc.ABC):
     def _try(self) -> None:
         self._retry = None
         if not self._closing:
+            self._holding = True
+            self._tried_ns = self._scheduler.monotonic_ns()
             self.metrics.attempts += 1
             self._open()
 
@@ -130,66 +183,107 @@ class LinkBase(abc.ABC):
         """Take note that the broker has accepted the connection and granted the subscriptions."""
         self.connected = True
         self.metrics.connects += 1
-        self._backoff.succeeded()
-        if self._last_failure is not None:
-            self._last_failure = None
-            _LOG.warning("broker: connected")
+        self._holding = False
+        self._accepted_ns = self._scheduler.monotonic_ns()
+        self._complaints.connected()
         for callback in self._up:
-            callback()
+            self._contained(callback)
         self._deliver_soon()
 
-    def _failed(self, reason: str) -> None:
-        """Take note that an attempt failed or the connection broke, and arrange the next attempt."""
-        self.connected = False
-        self._inbox.clear()
+    def _failed(self, reason: str, line: str | None = None, *, lasting: bool = False) -> None:
+        """Take note that an attempt failed or the connection broke, and arrange the next attempt.
+
+        Parameters
+        ----------
+        reason : str
+            One of a fixed set, to count by.
+        line : str, optional
+            What a person needs to know; `reason` where it is not given.
+        lasting : bool
+            Whether trying again soon is in vain.
+        """
+        now = self._scheduler.monotonic_ns()
+        begun = self._tried_ns
+        if self.connected:
+            self.connected = False
+            begun = now
+            if self._backoff.held(now - self._accepted_ns):
+                self._complaints.held()
         if self._closing:
             return
-        self.metrics.failures[reason] += 1
-        if reason != self._last_failure:  # once, however often it is tried: a broker may be away for days
-            self._last_failure = reason
-            _LOG.warning("broker: %s; trying again", reason)
+        line = line or reason
+        self._complaints.failed(reason, line)
         if self._retry is None:
-            self._retry = self._scheduler.call_at(self._scheduler.monotonic_ns() + self._backoff.next_ns(), self._try)
+            # An attempt that hung has waited already: what is left of a fault that heals is then at most the window.
+            due = max(now, begun + self._backoff.next_ns(lasting=lasting))
+            self._retry = self._scheduler.call_at(due, self._try)
         for callback in self._down:
-            callback(reason)
+            self._contained(callback, line)
+
+    def _refuse(self, reason: str, line: str) -> None:
+        """Take note of a message that cannot be sent or that the broker refused."""
+        self._complaints.refused(reason, line)
+
+    def _contained(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call back; what the callback raises goes to the scheduler, in a turn of its own: the link has to go on."""
+        try:
+            callback(*arguments)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            self._scheduler.post(partial(_raise, error))
 
     def _settle(self, settled: Settled | None, *, acknowledged: bool) -> None:
         """Take note of what became of a message of QoS 1, and say so."""
-        if acknowledged:
-            self.metrics.acknowledged += 1
-        else:
-            self.metrics.given_up += 1
+        self.metrics.acknowledged += acknowledged
+        self.metrics.given_up += not acknowledged
         if settled is not None:
-            settled(acknowledged)
+            self._contained(settled, acknowledged)
 
     def _arrived(self, message: Message) -> None:
         """Take a message, for a turn of its own.
 
-        What is retained comes before the broker has granted the last subscription; it waits until the link is up, so
-        that a handler can always answer.
+        What comes before the broker has granted the last subscription waits until the link is up, so that a handler can
+        always answer. What came before a connection broke is still delivered: the broker believes that it has arrived.
         """
         self._inbox.append(message)
         self._deliver_soon()
+        if len(self._inbox) >= INBOX and not self._holding:
+            self._pause()
 
     def _deliver_soon(self) -> None:
-        if self._inbox and self.connected and not self._delivering:
+        if self._inbox and not self._holding and not self._delivering:
             self._delivering = True
             self._scheduler.post(self._deliver)
 
     def _deliver(self) -> None:
         """Give messages to their handlers, in order, for one turn; also after one of them has failed."""
-        end = self._scheduler.monotonic_ns() + _TURN_NS
+        begun = now = self._scheduler.monotonic_ns()
         try:
-            while self._inbox and self.connected:
-                self._route(self._inbox.popleft())
-                if self._scheduler.monotonic_ns() >= end:
-                    break
+            while self._inbox and not self._holding and now - begun < _TURN_NS:
+                try:
+                    self._route(self._inbox.popleft())
+                finally:
+                    now = self._scheduler.monotonic_ns()
         finally:
             self._delivering = False
+            self.metrics.long_turns += now - begun > 2 * _TURN_NS
             self._deliver_soon()
+            if len(self._inbox) <= INBOX // 2:
+                self._resume()
+
+    def _silence(self) -> None:
+        """Deliver nothing any more."""
+        self._holding = True
+        self._inbox.clear()
+
+    def _pause(self) -> None:  # noqa: B027 - not every transport can
+        """Take no more messages from the broker, where the transport can, until `_resume`."""
+
+    def _resume(self) -> None:  # noqa: B027
+        """Take messages again."""
 
     def _route(self, message: Message) -> None:
         self.metrics.received += 1
+        self.metrics.bytes_received += len(message.topic) + len(message.payload)
         handlers = self._routes.get(message.topic)
         if handlers is None:
             handlers = tuple(
@@ -200,3 +294,7 @@ class LinkBase(abc.ABC):
             self._routes[message.topic] = handlers
         for handler in handlers:
             handler(message)
+
+
+def _raise(error: Exception) -> None:
+    raise error

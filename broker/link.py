@@ -61,7 +61,16 @@ class Metrics:
     attempts, connects : int
         Attempts to connect, and those that succeeded.
     failures : Counter of str
-        Why connections failed or broke, one count a reason.
+        Why connections failed or broke and messages were refused, one count a reason; the reasons are those of
+        `becomingone.broker.reasons.Reason`, or of the simulation.
+    in_flight, queued : int
+        Messages of QoS 1 that are unacknowledged just now, and that wait for a place among them.
+    resent : int
+        Messages of QoS 1 that were sent again after a reconnection.
+    bytes_sent, bytes_received : int
+        Bytes of the topics and payloads of `sent` and `received`.
+    long_turns : int
+        Turns in which handlers kept everybody else waiting for more than twice their time.
     """
 
     sent: int = 0
@@ -72,6 +81,12 @@ class Metrics:
     attempts: int = 0
     connects: int = 0
     failures: Counter[str] = field(default_factory=Counter[str])
+    in_flight: int = 0
+    queued: int = 0
+    resent: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    long_turns: int = 0
 
 
 class Link(Protocol):
@@ -97,11 +112,18 @@ class Link(Protocol):
         ...
 
     def on_down(self, callback: Callable[[str], None]) -> None:
-        """Call back with the reason whenever an attempt fails or a connection breaks."""
+        """Call back whenever an attempt fails or a connection breaks, with one line that a person can act on."""
         ...
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0) -> None:
-        """Take messages from now on and after every reconnection; overlapping filters each get the message."""
+    def set_cell_size(self, nodes: int) -> None:
+        """Pace reconnection for a cell of so many nodes, at least 1; 100 until this is called. See `Backoff.resize`."""
+        ...
+
+    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
+        """Take messages from now on and after every reconnection; overlapping filters each get the message.
+
+        A broker that refuses a subscription is of no use, and the link breaks; one that is optional it does without.
+        """
         ...
 
     def start(self) -> None:
@@ -109,7 +131,15 @@ class Link(Protocol):
         ...
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: Qos = 0, retain: bool = False, settled: Settled | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: Qos = 0,
+        retain: bool = False,
+        settled: Settled | None = None,
+        expiry_s: float | None = None,
+        content_type: str | None = None,
     ) -> bool:
         """Hand a message over.
 
@@ -121,17 +151,24 @@ class Link(Protocol):
         settled : callable, optional
             Called once for a message of QoS 1 that was taken: with True when the broker acknowledges it, with False
             when the link gives it up (the broker refused it, or the link was closed first).
+        expiry_s : float, optional
+            Seconds after which the broker no longer hands it on (MQTT 5, 3.3.2.3.3, which counts in whole seconds:
+            rounded up, at least 1). No effect on MQTT 3.1.1.
+        content_type : str, optional
+            What the payload is, such as ``application/cbor`` (MQTT 5, 3.3.2.3.9). No effect on MQTT 3.1.1.
 
         Returns
         -------
         bool
-            False when it could not be handed over (no connection, queue full) and is known not to have been sent;
-            `settled` is not called then.
+            False when it could not be handed over (no connection, queue full, more than the broker takes) and is known
+            not to have been sent; `settled` is not called then.
 
         Raises
         ------
         LinkError
             `settled` is given at QoS 0, which nobody acknowledges.
+        TopicError
+            The topic is empty or has a wildcard or a NUL.
         """
         ...
 
@@ -143,6 +180,15 @@ class Link(Protocol):
 class LinkFactory(Protocol):
     """Makes links to one broker."""
 
-    def __call__(self, client_id: str, will: Will | None) -> Link:
-        """Make a link that has not been started."""
+    def __call__(self, client_id: str, will: Will | None, *, session_s: int = 0) -> Link:
+        """Make a link that has not been started.
+
+        Parameters
+        ----------
+        client_id, will : str, Will or None
+            The MQTT client identifier, and what the broker publishes when the link is lost.
+        session_s : int
+            Seconds that the broker keeps the session (subscriptions and what arrives under them at QoS 1) of a link
+            that is away; 0 for a clean one. MQTT 3.1.1 has no such time: there the broker's own setting counts.
+        """
         ...

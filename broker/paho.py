@@ -1,45 +1,39 @@
 """The real link: paho-mqtt, driven by the owner's asyncio loop instead of a thread of its own.
 
 paho's own network thread dies of an exception in a callback while ``is_connected()`` stays true, and reconnects
-without jitter. Here the loop watches the socket, so there is no such thread; only the TCP connect, which blocks,
-runs in a daemon thread, so that it can never delay the end of the process.
+without jitter. Here the loop watches the stream, so there is no such thread; only what blocks (name, TCP, TLS,
+WebSocket) runs in a daemon thread, so that it can never delay the end of the process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.base import LinkBase
+from becomingone.broker.client import PahoClient, check_paho
+from becomingone.broker.connection import Connection, reason_string
+from becomingone.broker.delivery import Delivery
+from becomingone.broker.diagnosis import Diagnosis
+from becomingone.broker.dial import Dialled, Dialler
 from becomingone.broker.link import Message, Qos, Settled, Will
+from becomingone.broker.outbox import Entry
+from becomingone.broker.reasons import ConnectionFailedError, Reason, of_code
 from becomingone.broker.settings import BrokerSettings
+from becomingone.broker.tls import client_context
+from becomingone.broker.version import FIVE_TIMEOUT_S, VersionChoice
 from becomingone.scheduling import LoopScheduler
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import SocketLike
+ANSWER_TIMEOUT_S: Final = 5.0
+"""Seconds for the broker's answer to CONNECT, and again to SUBSCRIBE."""
 
-CONNECT_TIMEOUT_S = 5.0
-"""Seconds for the TCP connect."""
-
-ANSWER_TIMEOUT_S = 5.0
-"""Seconds for the broker's answers to CONNECT and SUBSCRIBE, together."""
-
-GOODBYE_TIMEOUT_S = 1.0
-"""Seconds that closing waits for the broker to acknowledge what was sent at QoS 1."""
-
-IN_FLIGHT = 100
-"""QoS 1 messages that may be unacknowledged at once."""
-
-QUEUED = 1_000
-"""QoS 1 messages that may wait for a place in flight."""
+GOODBYE_TIMEOUT_S: Final = 1.0
+"""Seconds that closing waits for the broker to take what was published and to acknowledge what is of QoS 1."""
 
 
 class PahoLink(LinkBase):
@@ -55,6 +49,15 @@ class PahoLink(LinkBase):
         On the loop that the link lives in.
     backoff : Backoff
         The pace of reconnection.
+    session_s : int
+        See `LinkFactory`.
+
+    Raises
+    ------
+    ConfigError
+        A certificate file cannot be used.
+    MissingLibraryError
+        The installed paho-mqtt is not one of those that are known.
     """
 
     def __init__(
@@ -65,219 +68,232 @@ class PahoLink(LinkBase):
         settings: BrokerSettings,
         scheduler: LoopScheduler,
         backoff: Backoff,
+        session_s: int = 0,
     ) -> None:
         super().__init__(client_id, will, scheduler, backoff)
+        check_paho()
+        client_context(settings)  # files that cannot be used are a mistake to be told at once
         self._settings = settings
+        self._session_s = session_s
         self._loop = scheduler.loop
-        self._client = self._make_client()
-        self._unacked: dict[int, Settled | None] = {}
-        self._socket: SocketLike | None = None
-        self._flushing = False
-        self._writing = False
-        self._house: asyncio.TimerHandle | None = None
+        self._version = VersionChoice(settings.protocol)
+        self._diagnosis = Diagnosis(client_id, settings)
+        self._delivery = Delivery(self, loop=scheduler.loop, clock=scheduler, kept=session_s > 0)
+        self._dialler = Dialler(settings, loop=scheduler.loop, clock=scheduler, done=self._dialled)
+        self._connection: Connection | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._on_goodbye: Callable[[], None] | None = None
-        self._refusal: str | None = None
+        self._refusal: ConnectionFailedError | None = None
+        self._greeted = False
+        self._asked: dict[int, list[tuple[str, Qos]]] = {}
         self._first_subscribe: int | None = None
 
-    def _make_client(self) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=mqtt.MQTTv311)
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.max_inflight_messages_set(IN_FLIGHT)
-        client.max_queued_messages_set(QUEUED)
-        if self._settings.username is not None:
-            password = self._settings.password
-            client.username_pw_set(self._settings.username, password.get_secret_value() if password else None)
-        if self.will is not None:
-            client.will_set(self.will.topic, self.will.payload, qos=1, retain=True)
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_want_write
-        return client
+    # -- making a connection ---------------------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._refusal = None
-        threading.Thread(target=self._connect, name=f"connect {self.client_id}", daemon=True).start()
+        self._dialler.start()
 
-    def _connect(self) -> None:
-        settings = self._settings
-        reason: str | None = None
-        try:
-            self._client.connect(settings.host, settings.port, settings.keepalive_s)
-        except OSError as error:
-            reason = f"{settings.host}:{settings.port}: {error.strerror or error}"
-        try:
-            self._loop.call_soon_threadsafe(self._connected_tcp, reason)
-        except RuntimeError:  # the loop has ended meanwhile, and with it the need for a connection
-            self._client.disconnect()
-
-    def _connected_tcp(self, reason: str | None) -> None:
-        opened = self._client.socket()
-        if reason is not None or opened is None:
-            self._failed(reason or "the broker closed the connection")
+    def _dialled(self, made: Dialled) -> None:
+        if isinstance(made, ConnectionFailedError):
+            self._version.unreached()
+            self._diagnosis.unreached()
+            self._failed(made.reason, made.line, lasting=made.reason.lasting)
             return
-        if self._closing:
-            self._client.disconnect()
-            self._client.loop_write()
-            self._finish()
-            return
-        if isinstance(opened, socket.socket):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = opened
-        self._loop.add_reader(opened, self._client.loop_read)
-        self._deadline = self._loop.call_later(
-            ANSWER_TIMEOUT_S, self._break, "the broker did not answer CONNECT or SUBSCRIBE"
+        client = PahoClient(
+            made,
+            self.client_id,
+            self.will,
+            settings=self._settings,
+            session_s=self._session_s,
+            protocol=self._version.next,
+            packet_id=self._delivery.packet_id,
         )
-        self._house = self._loop.call_later(1.0, self._housekeeping)
-        self._flush()
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        self._delivery.attach(client)
+        self._connection = Connection(
+            client,
+            made,
+            address=self._settings.address,
+            loop=self._loop,
+            clock=self._scheduler,
+            on_message=self._delivery.incoming,
+            on_end=self._ended,
+        )
+        self._refusal, self._greeted, self._first_subscribe = None, False, None
+        self._asked.clear()
+        self._set_deadline(FIVE_TIMEOUT_S if self._version.guess else ANSWER_TIMEOUT_S, self._no_answer)
+        self._connection.begin()
 
-    def _break(self, reason: str) -> None:
-        """Let go of a connection that is of no use; the TCP stream just ends, so the broker publishes the will."""
-        opened = self._socket
-        if opened is not None:
-            self._forget(opened)
-            opened.close()
-            self._failed(reason)
-
-    def _housekeeping(self) -> None:
-        self._house = self._loop.call_later(1.0, self._housekeeping)
-        self._client.loop_misc()  # pings; finds a silent connection and ends it
+    def _no_answer(self) -> None:
+        self._break(Reason.SILENT, "the broker did not answer CONNECT or SUBSCRIBE")
 
     def _on_connect(
-        self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self, _client: mqtt.Client, _data: object, flags: mqtt.ConnectFlags, reason: ReasonCode, properties: object
     ) -> None:
+        if self._connection is None:
+            return
         if reason.is_failure:
-            self._refusal = f"the broker refused the connection: {reason}"
+            why = of_code(reason.value)
+            text = f"the broker refused the connection: {reason}{reason_string(properties)}"
+            line = f"{self._settings.address}: {text}{self._diagnosis.of_refusal(why)}"
+            self._refusal = ConnectionFailedError(why, line)
+            return
+        self._greeted = True
+        self._version.accepted()
+        self._set_deadline(ANSWER_TIMEOUT_S, self._no_answer)
+        self._delivery.begin(self._connection, session_present=flags.session_present, properties=properties)
+        keepalive = getattr(properties, "ServerKeepAlive", None)
+        if keepalive is not None:
+            self._connection.client.keep_alive(keepalive)
+        if getattr(properties, "MaximumQoS", 1) < 1 or not getattr(properties, "RetainAvailable", 1):
+            self._loop.call_soon(self._break, Reason.UNSUPPORTED, "the broker has no QoS 1, or retains nothing")
         elif self._subscriptions:
-            _, self._first_subscribe = self._subscribe(self._filters())
+            self._first_subscribe = self._subscribe(self._filters())
         else:
-            self._granted()
-
-    def _on_subscribe(
-        self, _client: mqtt.Client, _data: object, mid: int, reasons: list[ReasonCode], _properties: object
-    ) -> None:
-        refused = [reason for reason in reasons if reason.is_failure]
-        if refused:
-            self._loop.call_soon(self._break, f"the broker refused a subscription: {refused[0]}")
-        elif mid == self._first_subscribe:
-            self._granted()
-
-    def _granted(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        # Not inside paho's callback: what the owner does there may well fail, and paho would not recover.
-        self._loop.call_soon(self._up_if_still_open)
-
-    def _up_if_still_open(self) -> None:
-        if self._socket is not None and not self._closing:
-            self._accepted()
-
-    def _on_disconnect(
-        self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
-    ) -> None:
-        # paho knows no more than "Unspecified error" of a TCP stream that ended
-        why = "the connection broke" if str(reason) == "Unspecified error" else str(reason)
-        self._loop.call_soon(self._gone, self._refusal or why)
-
-    def _gone(self, reason: str) -> None:
-        if self._on_goodbye is not None:
-            self._finish()
-        else:
-            self._failed(reason)
-
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        self._arrived(Message(message.topic, bytes(message.payload), message.retain))
-
-    def _on_publish(
-        self, _client: mqtt.Client, _data: object, mid: int, _reason: ReasonCode, _properties: object
-    ) -> None:
-        if mid in self._unacked:
-            # Not inside paho's callback: what the sender does then may well fail, and paho would not recover.
-            self._loop.call_soon(lambda settled: self._settle(settled, acknowledged=True), self._unacked.pop(mid))
-        if self._on_goodbye is not None and not self._unacked:
-            self._loop.call_soon(self._disconnect)
+            self._loop.call_soon(self._granted)
 
     def _ask(self, filters: list[tuple[str, Qos]]) -> None:
         self._subscribe(filters)
 
-    def _subscribe(self, filters: list[tuple[str, Qos]]) -> tuple[MQTTErrorCode, int | None]:
-        return self._client.subscribe([(topic_filter, int(qos)) for topic_filter, qos in filters])
+    def _subscribe(self, filters: list[tuple[str, Qos]]) -> int | None:
+        if self._connection is None:
+            return None
+        _, packet_id = self._connection.client.subscribe([(name, int(qos)) for name, qos in filters])
+        if packet_id is not None:
+            self._asked[packet_id] = filters
+        return packet_id
 
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and qos:
-            self._unacked[info.mid] = settled
-        return info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+    def _on_subscribe(
+        self, _client: mqtt.Client, _data: object, packet_id: int, reasons: list[ReasonCode], properties: object
+    ) -> None:
+        for (name, _), reason in zip(self._asked.pop(packet_id, []), reasons, strict=False):
+            if reason.is_failure:
+                text = f"the broker refused a subscription, {name}: {reason}{reason_string(properties)}"
+                if name in self._optional:
+                    self.refuse(Reason.SUBSCRIPTION, text)
+                    continue
+                self._loop.call_soon(self._break, Reason.SUBSCRIPTION, text)
+                return
+        if packet_id == self._first_subscribe:
+            # Not inside paho's callback: what the owner does there may well fail, and paho would not recover.
+            self._loop.call_soon(self._granted)
+
+    def _granted(self) -> None:
+        if self._connection is None or self._closing or self.connected:
+            return
+        self._clear_deadline()
+        self._delivery.pump()  # before anything new
+        self._accepted()
+
+    # -- its end ---------------------------------------------------------------------------------------------------
+
+    def _break(self, reason: Reason, text: str) -> None:
+        """Let go of a connection that is of no use."""
+        if self._connection is not None:
+            self._connection.end(ConnectionFailedError(reason, f"{self._settings.address}: {text}"))
+
+    def _ended(self, failure: ConnectionFailedError) -> None:
+        """Hear that the connection has ended."""
+        self._connection = None
+        self._clear_deadline()
+        now_ns = self._scheduler.monotonic_ns()
+        if self.connected:
+            lasted_ns = now_ns - self._accepted_ns
+            failure = self._diagnosis.of_end(failure, lasted_ns, self._delivery.largest, now_ns)
+        elif not self._greeted and self._refusal is None:
+            failure = self._diagnosis.of_silence(failure)
+        self._delivery.interrupted()
+        if self._on_goodbye is not None:
+            self._finish()
+            return
+        failure = self._refusal or failure
+        if not self._greeted and not self._closing and self._version.refused(failure.reason):
+            self.metrics.attempts += 1
+            self._open()  # at once, in the other version: that is no failure yet
+            return
+        self._failed(failure.reason, failure.line, lasting=failure.reason.lasting)
 
     def _goodbye(self, done: Callable[[], None]) -> None:
         self._on_goodbye = done
-        if not self.connected:
-            if self._socket is not None:
-                opened = self._socket
-                self._forget(opened)
-                opened.close()
+        self._dialler.cancel()
+        if self._connection is None or not self.connected:
+            if self._connection is not None:
+                self._connection.abandon()
             self._finish()
             return
-        self._deadline = self._loop.call_later(GOODBYE_TIMEOUT_S, self._disconnect)
-        if not self._unacked:
-            self._loop.call_soon(self._disconnect)
+        self._set_deadline(GOODBYE_TIMEOUT_S, self._leave)
+        if self._delivery.empty:
+            self._connection.when_drained(self._leave)
 
-    def _disconnect(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self.connected:
+    def emptied(self) -> None:
+        """Hear from the delivery that nothing is unacknowledged any more."""
+        if self._on_goodbye is not None and self._connection is not None:
+            self._connection.when_drained(self._leave)
+
+    def _leave(self) -> None:
+        self._clear_deadline()
+        if self._connection is not None and self.connected:
             self.connected = False
-            self._client.disconnect()
+            self._connection.leave()
 
     def _finish(self) -> None:
         done, self._on_goodbye = self._on_goodbye, None
         self.connected = False
-        unacked, self._unacked = self._unacked, {}
-        for settled in unacked.values():
-            self._settle(settled, acknowledged=False)
+        self._connection = None
+        self._clear_deadline()
+        self._silence()
+        self._delivery.give_up()
         if done is not None:
             done()
 
-    def _on_want_write(self, *_: Any) -> None:  # noqa: ANN401 - paho's own arguments, unused
-        # Also called from the connecting thread; `_connected_tcp` flushes once that has ended.
-        if self._socket is not None and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+    def _set_deadline(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._clear_deadline()
+        self._deadline = self._loop.call_later(seconds, callback)
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._socket is None:
-            return
-        self._client.loop_write()
-        self._watch_writing()
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
-    def _watch_writing(self) -> None:
-        """Have the loop tell when the socket takes more, as long as paho has more."""
-        opened = self._socket
-        if opened is None:  # writing has just found the connection broken
-            return
-        if self._client.want_write() and not self._writing:
-            self._writing = True
-            self._loop.add_writer(opened, self._flush)
-        elif self._writing and not self._client.want_write():
-            self._writing = False
-            self._loop.remove_writer(opened)
+    # -- messages --------------------------------------------------------------------------------------------------
 
-    def _on_socket_close(self, _client: mqtt.Client, _data: object, opened: SocketLike) -> None:
-        if opened is self._socket:
-            self._forget(opened)
+    def _send(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: Qos,
+        retain: bool,
+        settled: Settled | None,
+        expiry_s: float | None,
+        content_type: str | None,
+    ) -> bool:
+        if qos:
+            return self._delivery.take(Entry(topic, payload, retain, settled, content_type), expiry_s)
+        return self._delivery.send_once(topic, payload, retain=retain, expiry_s=expiry_s, content_type=content_type)
 
-    def _forget(self, opened: SocketLike) -> None:
-        self._socket = None
-        self._flushing = False
-        self._loop.remove_reader(opened)
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(opened)
-        for timer in (self._house, self._deadline):
-            if timer is not None:
-                timer.cancel()
+    def arrived(self, message: Message) -> None:
+        """Hear from the delivery that a message has come."""
+        self._arrived(message)
+
+    def settle(self, settled: Settled | None, *, acknowledged: bool) -> None:
+        """Hear from the delivery what became of a message of QoS 1."""
+        self._settle(settled, acknowledged=acknowledged)
+
+    def refuse(self, reason: Reason, line: str) -> None:
+        """Hear from the delivery that a message cannot be sent, or was refused."""
+        self._refuse(reason, f"{self._settings.address}: {line}")
+
+    def _route(self, message: Message) -> None:
+        try:
+            super()._route(message)
+        finally:
+            self._delivery.handled(message)
+
+    def _pause(self) -> None:
+        if self._connection is not None:
+            self._connection.pause()
+
+    def _resume(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()

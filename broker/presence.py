@@ -97,7 +97,11 @@ class Presence:
                     callback()
             if self._leaving is not None:
                 self._close()
-        elif self._leaving is None and self._correction is None:
+        else:
+            self._correct_soon()
+
+    def _correct_soon(self) -> None:
+        if self._leaving is None and self._correction is None:
             now = self._scheduler.monotonic_ns()
             due = now if self._corrected_ns is None else max(now, self._corrected_ns + CORRECTION_NS)
             self._correction = self._scheduler.call_at(due, self._correct)
@@ -111,4 +115,7 @@ class Presence:
         self._publish()
 
     def _publish(self) -> None:
-        self._link.publish(self._topic, self.state.encode(), qos=1, retain=True)
+        taken = self._link.publish(self._topic, self.state.encode(), qos=1, retain=True)
+        if not taken and self._link.connected:  # its queue is full; once a connection breaks, the next one begins anew
+            self._corrected_ns = self._scheduler.monotonic_ns()
+            self._correct_soon()

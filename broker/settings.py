@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+"""The schemes of a broker's URL and their default ports."""
+
+WEBSOCKET_PATH: Final = "/mqtt"
+"""The path of a WebSocket where none is given: what most brokers listen on; Mosquitto takes any."""
+
+_PATH: Final = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
+_FORMS: Final = "must be mqtt://host, mqtts://host, ws://host/path or wss://host/path, each also with :port, 1..65535"
+
+
+def _text_of_five(value: object) -> object:
+    """Take the number 5, which is what YAML makes of ``protocol: 5``."""
+    return "5" if type(value) is int and value == 5 else value
+
+
+Version = Annotated[Literal["auto", "5", "3.1.1"], BeforeValidator(_text_of_five)]
 
 
 class BrokerSettings(BaseModel):
@@ -14,32 +33,87 @@ class BrokerSettings(BaseModel):
     Parameters
     ----------
     url : str
-        ``mqtt://host[:port]``; the port is 1883 where none is given.
+        ``mqtt://host``, ``mqtts://host`` (TLS), ``ws://host/path`` (WebSocket) or ``wss://host/path`` (both), each with
+        ``:port`` after the host where it is not 1883, 8883, 80 or 443.
     username, password : str or None
         MQTT user name and password.
     keepalive_s : int
         Seconds of silence after which the client pings; a broker that enforces it publishes the will after 1.5 ×.
+    ca : Path or None
+        PEM file of the authorities that may have signed the broker's certificate; the system's where none is given.
+    certificate, key : Path or None
+        PEM files of this client's certificate (with what is between it and the authority) and its private key, for
+        brokers that ask for one.
+    protocol : str
+        ``5``, ``3.1.1``, or ``auto``: 5 where the broker has it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Annotated[str, Field(description="mqtt://host[:port]")] = "mqtt://127.0.0.1:1883"
+    url: Annotated[
+        str, Field(description="mqtt://host, mqtts://host, ws://host/path or wss://host/path; host:port")
+    ] = "mqtt://127.0.0.1:1883"
     username: Annotated[str | None, Field(description="MQTT user name")] = None
     password: Annotated[SecretStr | None, Field(description="MQTT password; use !secret NAME")] = None
     keepalive_s: Annotated[int, Field(ge=1, le=3600, description="seconds of silence before a ping")] = 10
+    ca: Annotated[Path | None, Field(description="PEM file of the broker's authority; default: the system's")] = None
+    certificate: Annotated[Path | None, Field(description="PEM file of this client's certificate")] = None
+    key: Annotated[Path | None, Field(description="PEM file of the certificate's private key")] = None
+    protocol: Annotated[Version, Field(description="version of MQTT; auto: 5 where the broker has it")] = "auto"
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            port = -1
-        if parts.scheme != "mqtt" or not parts.hostname or parts.path not in ("", "/") or port == -1 or parts.username:
-            msg = "must be mqtt://host or mqtt://host:port, the port 1..65535"
+            raise ValueError(_FORMS) from None
+        if parts.scheme not in PORTS or not parts.hostname or port == 0 or any(c.isspace() for c in url):
+            raise ValueError(_FORMS)
+        if parts.username is not None:
+            msg = "must not hold a user name or password; they are fields of their own"
+            raise ValueError(msg)
+        if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
+            raise ValueError(_FORMS)
+        if parts.scheme in ("mqtt", "mqtts") and parts.path not in ("", "/"):
+            msg = "must have no path; only ws:// and wss:// have one"
             raise ValueError(msg)
         return url
+
+    @model_validator(mode="after")
+    def _check_together(self) -> BrokerSettings:
+        if self.password is not None and self.username is None:
+            msg = "password: a password needs a username"
+            raise ValueError(msg)
+        for name, value, other, needed in (
+            ("certificate", self.certificate, "key", self.key),
+            ("key", self.key, "certificate", self.certificate),
+        ):
+            if value is not None and needed is None:
+                msg = f"{name}: needs the {other} that belongs to it beside it"
+                raise ValueError(msg)
+        for name in ("ca", "certificate"):
+            if getattr(self, name) is not None and not self.tls:
+                msg = f"{name}: is used with TLS only; the url must begin with mqtts:// or wss://"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return urlsplit(self.url).scheme in ("mqtts", "wss")
+
+    @property
+    def websocket(self) -> bool:
+        """Whether MQTT travels in a WebSocket."""
+        return urlsplit(self.url).scheme in ("ws", "wss")
+
+    @property
+    def path(self) -> str:
+        """The path of the WebSocket."""
+        path = urlsplit(self.url).path
+        return path if path not in ("", "/") else WEBSOCKET_PATH
 
     @property
     def host(self) -> str:
@@ -49,4 +123,11 @@ class BrokerSettings(BaseModel):
     @property
     def port(self) -> int:
         """The broker's TCP port."""
-        return urlsplit(self.url).port or 1883
+        parts = urlsplit(self.url)
+        return parts.port or PORTS[parts.scheme]
+
+    @property
+    def address(self) -> str:
+        """``host:port``, as messages name it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

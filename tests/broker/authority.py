@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -68,9 +69,11 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
-        made = Identity(self._folder / f"{common_name}.crt", self._folder / f"{common_name}.key")
+        file = quote(common_name, safe="")
+        made = Identity(self._folder / f"{file}.crt", self._folder / f"{file}.key")
         certificate = builder.sign(self._key, hashes.SHA256())
         made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        made.key.touch(mode=0o600)
         made.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

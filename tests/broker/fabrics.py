@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from unittest import mock
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.embedded import EmbeddedBroker, free_port
 from becomingone.broker.link import Link, Will
+from becomingone.broker.loopback import LoopbackBroker
 from becomingone.broker.paho import PahoLink
 from becomingone.broker.settings import BrokerSettings
 from becomingone.scheduling import LoopScheduler
@@ -22,15 +27,12 @@ from becomingone.sim.clock import VirtualScheduler
 class SimFabric:
     """The simulated broker in virtual time."""
 
-    takes_over = True
-    routes_what_it_acknowledged = True
-
-    def __init__(self) -> None:
+    def __init__(self, **options) -> None:
         self.scheduler = VirtualScheduler()
-        self.broker = SimBroker(self.scheduler, random.Random(1))
+        self.broker = SimBroker(self.scheduler, random.Random(1), **options)
 
-    def link(self, client_id: str, will: Will | None = None) -> Link:
-        return self.broker.link(client_id, will)
+    def link(self, client_id: str, will: Will | None = None, **options) -> Link:
+        return self.broker.link(client_id, will, **options)
 
     def until(self, condition, timeout_s: float = 5.0) -> bool:
         for _ in range(int(timeout_s * 1000)):
@@ -55,22 +57,27 @@ class SimFabric:
 class RealFabric:
     """A real link on an event loop; the broker comes from a subclass."""
 
-    takes_over = True
-    routes_what_it_acknowledged = True
+    settings: Mapping[str, object] = MappingProxyType({})
+    scheme = "mqtt"
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.port = free_port("127.0.0.1")
         self.failures: list[dict] = []
         self.links: list[PahoLink] = []
-        self.start_broker()
         self.loop.set_exception_handler(lambda _loop, context: self.failures.append(context))
+        self.start_broker()
 
-    def link(self, client_id: str, will: Will | None = None, **settings) -> PahoLink:
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def link(self, client_id: str, will: Will | None = None, *, session_s: int = 0, **settings) -> PahoLink:
         made = PahoLink(
             client_id,
             will,
-            settings=BrokerSettings(url=f"mqtt://127.0.0.1:{self.port}", **settings),
+            session_s=session_s,
+            settings=BrokerSettings.model_validate({"url": self.url, **self.settings, **settings}),
             scheduler=LoopScheduler(self.loop),
             backoff=Backoff(random.Random(1)),
         )
@@ -88,8 +95,9 @@ class RealFabric:
 
     def cut(self, link: PahoLink) -> None:
         """End the TCP stream under the link, as a broken cable does."""
-        assert link._socket is not None
-        link._socket.shutdown(2)
+        assert link._connection is not None
+        with socket.socket(fileno=os.dup(link._connection.transport.fileno())) as stream:  # also below TLS
+            stream.shutdown(socket.SHUT_RDWR)
 
     def start_broker(self) -> None:
         raise NotImplementedError
@@ -118,15 +126,39 @@ class RealFabric:
 
 
 class EmbeddedFabric(RealFabric):
-    takes_over = False  # amqtt 0.12 lets two clean sessions of one client id stand side by side
-    routes_what_it_acknowledged = False  # amqtt 0.12 drops what it has not yet routed when the publisher leaves
+    """The embedded broker, on this thread; the streams that it forgets are ended for it."""
+
+    def link(self, client_id: str, will: Will | None = None, **options) -> PahoLink:
+        return super().link(client_id, will, **{"protocol": "3.1.1", **options})  # it leaves others unanswered
 
     def start_broker(self) -> None:
+        streams: list[asyncio.WriteTransport] = []
+        original = LoopbackBroker.stream_connected
+
+        async def connected(broker, reader, writer, listener_name):
+            streams.append(writer.transport)
+            await original(broker, reader, writer, listener_name)
+
+        self._streams = streams
         self.broker = EmbeddedBroker(port=self.port)
-        self.loop.run_until_complete(self.broker.start())
+        with mock.patch.object(LoopbackBroker, "stream_connected", connected):
+            self.loop.run_until_complete(self.broker.start())
+        theirs = self.loop.get_exception_handler()
+        assert theirs is not None, "the broker takes care of the sessions that fail inside it"
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict) -> None:
+            if context["message"] == "Unhandled exception in client_connected_cb":
+                theirs(loop, context)
+            elif context["message"] != "Task was destroyed but it is pending!":  # amqtt forgets some
+                self.failures.append(context)
+
+        self.loop.set_exception_handler(handle)
 
     def crash(self) -> None:
+        """Stop, and end all streams, as happens when the process ends that it lives in."""
         self.loop.run_until_complete(self.broker.stop())
+        for stream in self._streams:
+            stream.abort()
 
 
 class MosquittoFabric(RealFabric):
@@ -138,15 +170,19 @@ class MosquittoFabric(RealFabric):
         self.process = subprocess.Popen(
             [program, "-p", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        assert self.until(self._answers), "mosquitto does not listen"
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        if not self.until(lambda: answers(self.port)):
+            self.crash()
+            raise AssertionError("mosquitto does not listen")
 
     def crash(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def answers(port: int) -> bool:
+    """Whether a port of this machine can be connected to."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def mosquitto() -> str | None:

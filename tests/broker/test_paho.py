@@ -5,7 +5,6 @@ import socket
 
 import pytest
 
-from becomingone.broker import paho
 from becomingone.broker.embedded import EmbeddedBroker, free_port
 from becomingone.errors import LinkError
 
@@ -49,23 +48,6 @@ def test_a_refused_connection_is_told_with_its_address(fabric):
     assert reasons[0] == f"127.0.0.1:{fabric.port}: Connection refused"
     link.close()
     fabric.restart()
-
-
-def test_a_server_that_never_answers_is_given_up(fabric, mocker):
-    mocker.patch.object(paho, "ANSWER_TIMEOUT_S", 0.2)
-    mute = socket.socket()
-    mute.bind(("127.0.0.1", 0))
-    mute.listen()
-    fabric.port, real = mute.getsockname()[1], fabric.port
-    link = fabric.link("patient")
-    fabric.port = real
-    reasons = []
-    link.on_down(reasons.append)
-    link.start()
-    assert fabric.until(lambda: reasons)
-    assert reasons[0] == "the broker did not answer CONNECT or SUBSCRIBE"
-    link.close()
-    mute.close()
 
 
 def test_many_clients_at_once_are_all_served(fabric):

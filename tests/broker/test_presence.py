@@ -46,8 +46,10 @@ def test_it_is_confirmed_when_the_broker_has_sent_it_back(fabric):
     member = Member(fabric)
     times: list[int] = []
     member.presence.on_confirmed(lambda: times.append(fabric.scheduler.monotonic_ns()))
+    when_up: list[bool] = []
+    member.link.on_up(lambda: when_up.append(member.presence.confirmed))
     assert fabric.until(lambda: member.link.connected)
-    assert not member.presence.confirmed
+    assert when_up == [False]
     assert fabric.until(lambda: member.presence.confirmed)
     member.presence.become(State.READY)
     fabric.scheduler.run_for(1.0)
@@ -108,3 +110,12 @@ def test_without_a_broker_it_leaves_at_once(fabric):
     member = Member(fabric)
     member.leave(fabric)
     assert fabric.until(lambda: member.left, timeout_s=0.01)
+
+
+def test_a_state_for_which_the_queue_has_no_room_is_said_later(fabric):
+    member = Member(fabric)
+    assert fabric.until(lambda: fabric.broker.retained.get(TOPIC) == b"init")
+    while member.link.publish("flood", b"", qos=1):
+        pass
+    member.presence.become(State.READY)
+    assert fabric.until(lambda: fabric.broker.retained[TOPIC] == b"ready")
