@@ -11,15 +11,16 @@ from pathlib import Path
 
 import yaml
 
+from becomingone.broker.config import BrokerConfig
 from becomingone.cli.exits import Exit
 from becomingone.cli.scenario import Scenario
 from becomingone.config.loader import digest, load
 from becomingone.config.loader import schema as json_schema
-from becomingone.config.sections import CellConfig
+from becomingone.config.sections import Section
 from becomingone.hub.config import HubConfig
 from becomingone.node.config import NodeConfig
 
-_MODELS: dict[str, type[CellConfig]] = {"node": NodeConfig, "hub": HubConfig, "scenario": Scenario}
+_MODELS: dict[str, type[Section]] = {"node": NodeConfig, "hub": HubConfig, "broker": BrokerConfig, "scenario": Scenario}
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -45,7 +46,7 @@ def example(arguments: argparse.Namespace) -> int:
 
 
 def _kind_of(path: Path) -> str:
-    """Tell a node's, the hub's and a scenario's file apart by the fields that only one of them has.
+    """Tell a node's, the hub's, a broker's and a scenario's file apart by the fields that only one of them has.
 
     A file that cannot be read as YAML is taken for a node's, whose loader then says what is wrong with it.
     """
@@ -58,5 +59,9 @@ def _kind_of(path: Path) -> str:
     fields = {str(key.value) for key, _ in top.value}
     if "nodes" in fields:
         return "scenario"
-    hub_only = set(HubConfig.model_fields) - set(NodeConfig.model_fields)
-    return "hub" if fields & hub_only and "node" not in fields else "node"
+    if "node" in fields:
+        return "node"
+    others = set(NodeConfig.model_fields) | set(HubConfig.model_fields)
+    if fields & (set(BrokerConfig.model_fields) - others):
+        return "broker"
+    return "hub" if fields & (set(HubConfig.model_fields) - set(NodeConfig.model_fields)) else "node"

@@ -29,6 +29,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _add_config(commands, common)
     _add_devices(commands, common)
     _add_bench(commands, common)
+    _add_sim(commands, common)
     return parser.parse_args(argv)
 
 
@@ -41,8 +42,15 @@ def _add_up(commands: Commands, common: argparse.ArgumentParser) -> None:
     up = commands.add_parser("up", parents=[common], help="a whole mesh on this machine: broker, hub and nodes")
     up.set_defaults(run=_handler("up", "run"))
     up.add_argument("--scenario", default="home", metavar="NAME|FILE", help="what to start (default: home)")
-    up.add_argument("--broker", metavar="URL", help="use this broker, mqtt://host:port, and start none")
-    up.add_argument("--port", type=_port, default=1883, help="port of the embedded broker (default: 1883)")
+    broker = up.add_mutually_exclusive_group()
+    broker.add_argument("--broker", metavar="URL", help="use this broker, mqtt://host:port, and start none")
+    broker.add_argument(
+        "--broker-kind",
+        choices=("auto", "embedded", "mosquitto"),
+        default="auto",
+        help="which broker to start; auto: Mosquitto where there is a motor, else the embedded one",
+    )
+    up.add_argument("--port", type=_port, default=1883, help="port of the broker that is started (default: 1883)")
     up.add_argument("--duration", type=_seconds, metavar="S", help="stop by itself after so many seconds")
     up.add_argument("--state", type=Path, metavar="DIR", help="where boot counters, configurations and logs are kept")
     up.add_argument("--json", action="store_true", help="print one JSON object as the last line")
@@ -57,10 +65,18 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
         run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
         run.set_defaults(run=_handler("services", f"run_{part}"))
         _add_set(run)
-    group = commands.add_parser("broker", help="the embedded broker").add_subparsers(required=True, metavar="COMMAND")
-    run = group.add_parser("run", parents=[common], help="run until stopped; loopback only")
-    run.add_argument("--port", type=_port, default=1883, help="port to listen on, 0 for any (default: 1883)")
-    run.set_defaults(run=_handler("services", "run_broker"))
+    _add_broker(commands, common)
+
+
+def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = commands.add_parser("broker", help="an MQTT broker").add_subparsers(required=True, metavar="COMMAND")
+    run = group.add_parser("run", parents=[common], help="run until stopped: Mosquitto or the embedded one")
+    run.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="broker.yaml (default: loopback, embedded)")
+    run.add_argument("--port", type=_port, help="without CONFIG: port to listen on, 0 for any (default: 1883)")
+    run.add_argument("--scenario", metavar="NAME|FILE", help="what is to run on it; the embedded one takes no motors")
+    run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
+    run.set_defaults(run=_handler("brokers", "run_broker"))
+    _add_set(run)
 
 
 def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -69,12 +85,13 @@ def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     check = group.add_parser("check", parents=[common], help="say what is wrong in a file, with line and field")
     check.add_argument("file", type=Path, metavar="FILE")
-    check.add_argument("--as", dest="kind", choices=("node", "hub", "scenario"), help="default: seen from its fields")
+    kinds = ("node", "hub", "broker", "scenario")
+    check.add_argument("--as", dest="kind", choices=kinds, help="default: seen from its fields")
     check.set_defaults(run=_handler("configs", "check"))
     _add_set(check)
     for name, help_text in (("schema", "print the JSON Schema"), ("example", "print a commented example")):
         command = group.add_parser(name, parents=[common], help=help_text)
-        command.add_argument("kind", choices=("node", "hub"))
+        command.add_argument("kind", choices=("node", "hub", "broker"))
         command.set_defaults(run=_handler("configs", name))
 
 
@@ -98,6 +115,31 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     bench.set_defaults(run=_handler("bench", "measure"))
 
 
+def _add_sim(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = commands.add_parser("sim", help="a whole mesh in virtual time, with faults").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    run = group.add_parser("run", parents=[common], help="simulate a mesh; the same seed gives the same run")
+    run.set_defaults(run=_handler("sim", "run"))
+    run.add_argument("scenario", nargs="?", metavar="SCENARIO", help="a scenario or its file (default: walkers)")
+    run.add_argument("--seed", type=int, default=1, metavar="N", help="everything random is drawn from it (default: 1)")
+    run.add_argument("--nodes", type=_count, metavar="N", help="how many (default: the scenario's, or 10)")
+    run.add_argument("--duration", type=_seconds, default=60.0, metavar="S", help="virtual seconds (default: 60)")
+    run.add_argument("--faults", default="calm", metavar="NAME|FILE", help="what goes wrong (default: calm)")
+    run.add_argument("--unsealed", action="store_true", help="hub and nodes have no keys, as in a first trial")
+    run.add_argument("--trace", type=Path, metavar="FILE", help="write every event to a file, one JSON object a line")
+    run.add_argument("--payloads", action="store_true", help="write whole payloads to the trace, not their hashes")
+    run.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_set(run)
+    again = group.add_parser("replay", parents=[common], help="run a trace again; 1 when something differs")
+    again.set_defaults(run=_handler("sim", "replay"))
+    again.add_argument("trace", type=Path, metavar="FILE", help="what --trace has written")
+    again.add_argument("--json", action="store_true", help="print one JSON object")
+    plans = group.add_parser("faults", parents=[common], help="list the fault plans, or print one")
+    plans.set_defaults(run=_handler("sim", "faults"))
+    plans.add_argument("name", nargs="?", metavar="NAME")
+
+
 def _add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override a setting"
@@ -116,6 +158,13 @@ def _port(text: str) -> int:
     if text.isdecimal() and int(text) <= 65_535:
         return int(text)
     msg = f"must be a port, 0..65535, not {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 100_000:
+        return int(text)
+    msg = f"must be a number, 1..100000, not {text!r}"
     raise argparse.ArgumentTypeError(msg)
 
 

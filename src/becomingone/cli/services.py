@@ -1,4 +1,4 @@
-"""``node run``, ``hub run``, ``broker run``: one part each, what systemd starts."""
+"""``node run``, ``hub run``: one part each, what systemd starts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from becomingone.scheduling import LoopScheduler, MeshClock
 
 
 def _links(settings: BrokerSettings, scheduler: LoopScheduler, rng: random.Random) -> LinkFactory:
-    def make(client_id: str, will: Will | None) -> Link:
-        return PahoLink(client_id, will, settings=settings, scheduler=scheduler, backoff=Backoff(rng))
+    def make(client_id: str, will: Will | None, *, session_s: int = 0) -> Link:
+        backoff = Backoff(rng)
+        return PahoLink(client_id, will, settings=settings, scheduler=scheduler, backoff=backoff, session_s=session_s)
 
     return make
 
@@ -58,11 +59,13 @@ def run_node(arguments: argparse.Namespace) -> int:
 def run_hub(arguments: argparse.Namespace) -> int:
     """Run the hub until it is told to stop."""
     from becomingone.hub.config import HubConfig  # noqa: PLC0415 - a node needs none of it
+    from becomingone.hub.epochs import EpochFile  # noqa: PLC0415
     from becomingone.hub.service import Hub  # noqa: PLC0415
 
     config = load(HubConfig, arguments.config, overrides=arguments.overrides, environ=os.environ)
     process.set_up_logging("DEBUG" if arguments.debug else config.logging.level)
-    boot = next_boot(config.state_dir / config.cell / "hub")
+    state_dir = config.state_dir / config.cell / "hub"
+    boot = next_boot(state_dir)
 
     def make(loop: asyncio.AbstractEventLoop) -> Hub:
         scheduler = LoopScheduler(loop)
@@ -73,23 +76,7 @@ def run_hub(arguments: argparse.Namespace) -> int:
             links=_links(config.broker, scheduler, rng),
             clock=MeshClock(scheduler),
             scheduler=scheduler,
+            epochs=EpochFile(state_dir / "epochs.json"),
         )
 
     return process.run(make, stop_with_stdin=arguments.stop_with_stdin)
-
-
-def run_broker(arguments: argparse.Namespace) -> int:
-    """Run the embedded broker until it is told to stop."""
-    from becomingone.broker.embedded import EmbeddedBroker  # noqa: PLC0415 - 0.2 s of imports
-
-    process.set_up_logging("DEBUG" if arguments.debug else "INFO")
-    broker = EmbeddedBroker(port=arguments.port)
-
-    async def serve() -> int:
-        await broker.start()
-        print(f"broker: mqtt://{broker.host}:{broker.port}", flush=True)
-        await process.stop_signal(asyncio.get_running_loop())
-        await broker.stop()
-        return 0
-
-    return asyncio.run(serve())

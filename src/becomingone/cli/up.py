@@ -14,14 +14,13 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from becomingone.broker.backoff import Backoff
-from becomingone.broker.embedded import EmbeddedBroker, free_port, port_is_free
 from becomingone.broker.paho import PahoLink
 from becomingone.broker.settings import BrokerSettings
 from becomingone.cli import process
@@ -29,13 +28,13 @@ from becomingone.cli.children import Child
 from becomingone.cli.exits import Exit
 from becomingone.cli.folder import state_folder
 from becomingone.cli.scenario import Scenario, load_scenario, plain
+from becomingone.cli.up_broker import broker_for
 from becomingone.cli.view import LiveView, PlainView, banner, make_view, origins, status_line
 from becomingone.cli.watching import MeshWatch, Snapshot
 from becomingone.errors import ConfigError, LinkError
 from becomingone.scheduling import LoopScheduler
 from becomingone.wire.topics import Topics
 
-HOST = "127.0.0.1"
 NODES_STOP_S = 0.8
 """Seconds that the nodes have to say goodbye; the hub has `HUB_STOP_S` after them, all within the promised 2 s."""
 HUB_STOP_S = 0.6
@@ -64,6 +63,7 @@ class _Up:
         self._topics = Topics(scenario.root, scenario.cell)
         self._note = ""
         self._lost = False
+        self._broken = asyncio.Event()
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -75,8 +75,10 @@ class _Up:
                 if not await self._reach(watch, settings, stop):
                     return Exit.DONE
                 running = [loop.create_task(child.run()) for child in children]
+                broken = loop.create_task(self._broken.wait())
                 self._show_banner(settings)
-                ended = await self._until_the_end(watch, running, stop)
+                ended = await self._until_the_end(watch, [*running, broken], stop)
+                broken.cancel()
                 figures = watch.snapshot
                 await self._stop(children, watch)
                 for task in running:
@@ -86,23 +88,20 @@ class _Up:
         finally:
             stop.cancel()
             self._view.close()
-        return Exit.FAILED if self._view.unread else Exit.DONE
+        return Exit.FAILED if self._view.unread or self._broken.is_set() else Exit.DONE
 
     @contextlib.asynccontextmanager
     async def _broker(self) -> AsyncGenerator[BrokerSettings, None]:
         if self._named_broker is not None:
             yield self._named_broker
             return
-        port = self._arguments.port
-        if not port_is_free(HOST, port):
-            taken, port = port, free_port(HOST)
-            self._note = f"  (port {taken} is in use, so another free one was taken)"
-        broker = EmbeddedBroker(HOST, port)
-        await broker.start()
-        try:
-            yield _broker_settings(f"mqtt://{HOST}:{broker.port}")
-        finally:
-            await broker.stop()
+        asked = self._arguments
+        async with broker_for(
+            self._scenario, kind=asked.broker_kind, port=asked.port, folder=self._state_dir, tell=self._view.line
+        ) as started:
+            self._note = started.note
+            self._broken = started.broken
+            yield started.settings
 
     def _children(self, settings: BrokerSettings) -> list[Child]:
         """Write every part's configuration and make its process: the hub first, then the nodes in their order."""
@@ -192,7 +191,7 @@ class _Up:
         self._view.line(f"{event['kind']}: {about}")
 
     async def _until_the_end(
-        self, watch: MeshWatch, running: list[asyncio.Task[None]], stop: asyncio.Task[None]
+        self, watch: MeshWatch, running: Sequence[asyncio.Task[Any]], stop: asyncio.Task[None]
     ) -> float:
         """Show the state until a signal, the end of the duration, the last reader, or a part that cannot be kept up."""
         loop = asyncio.get_running_loop()
@@ -221,7 +220,7 @@ def _broker_settings(url: str) -> BrokerSettings:
     try:
         return BrokerSettings(url=url)
     except ValueError as error:
-        msg = f"--broker {url}: must be mqtt://host or mqtt://host:port"
+        msg = f"--broker {url}: must be mqtt://host or mqtt://host:port, or the same with mqtts, ws or wss"
         raise ConfigError(msg) from error
 
 

@@ -1,0 +1,1 @@
+"""Eclipse Mosquitto as a managed child: its configuration, its access list, its process."""
