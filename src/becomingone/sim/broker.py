@@ -1,23 +1,35 @@
-"""The simulated broker: MQTT over virtual time, behind the same link interface as a real one.
+"""The simulated broker: MQTT 3.1.1 and 5 over virtual time, behind the same link interface as a real one.
 
-Wildcards, retained messages, QoS 0 and 1, wills and session takeover as MQTT 3.1.1 has them, with clean sessions.
-A connection is a pair of ordered channels with a delay, as TCP is; what is in flight when it breaks is lost, and a
-link sends again what it had sent at QoS 1 and was not acknowledged, once it is back (4.4).
+What the standard leaves open it does as Mosquitto 2.0 does with MQTT 3.1.1: overlapping subscriptions of a client bring
+a message once, at the greatest QoS (3.3.5; with MQTT 5 Mosquitto sends one for each); messages of QoS 0 do not wait for
+a client that is away; a queue that is full drops what comes last. There are no shared subscriptions.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from becomingone.broker.backoff import Backoff
-from becomingone.broker.base import LinkBase
-from becomingone.broker.link import Message, Qos, Settled, Will
-from becomingone.scheduling import Scheduler
-from becomingone.wire.topics import matches
+from becomingone.broker.link import Qos, Will
+from becomingone.errors import TopicError
+from becomingone.scheduling import NANOSECONDS, Scheduler
+from becomingone.sim import plan
+from becomingone.sim.access import Access, Action, Rules
+from becomingone.sim.connection import Connection
+from becomingone.sim.events import Note, ignore
+from becomingone.sim.link import SimLink
+from becomingone.sim.network import Network
+from becomingone.sim.packets import Code, Connack, Connect, Puback, Publish, Suback, Subscribe
+from becomingone.sim.peer import Peer
+from becomingone.sim.retained import Retained
+from becomingone.sim.session import Limits, Session
+from becomingone.sim.sessions import Sessions
+from becomingone.sim.streams import stream
+from becomingone.wire.topics import check_filter
 
-_NS_PER_US = 1_000
+__all__ = ["Action", "Rules", "SimBroker", "SimLink", "TraceEntry"]
 
 
 @dataclass(slots=True)
@@ -30,242 +42,255 @@ class TraceEntry:
     payload: bytes
 
 
-@dataclass(slots=True, eq=False)
-class _Session:
-    link: SimLink
-    open: bool = True
-    filters: dict[str, Qos] = field(default_factory=dict[str, Qos])
-    up_free_ns: int = 0
-    down_free_ns: int = 0
-
-
 class SimBroker:
-    """A broker in virtual time.
+    """A broker in virtual time, and the network around it.
 
     Parameters
     ----------
     scheduler : Scheduler
         Whose time it lives in.
     rng : random.Random
-        Draws the delays.
-    delay_us : tuple of float
-        Least and greatest one-way delay of a packet, µs, drawn uniformly; packets of one direction never overtake.
+        Gives the seed of all that is drawn.
+    network : plan.Network, optional
+        How the paths between clients and broker behave; by default packets take 0.1 to 0.3 ms.
+    limits : Limits
+        What it speaks and bears.
+    rules : callable, optional
+        Who may do what; by default everybody everything.
+    note : callable
+        Takes note of everything that happens.
+    keep_trace : bool
+        Keep every message in `trace`.
+
+    Attributes
+    ----------
+    retained : dict of str to bytes
+        What is retained.
+    trace : list of TraceEntry
+        Every message that it has taken, wills included.
+    up : bool
+        Whether it runs.
+    counts : Counter of str
+        Messages that were not passed on, connections and subscriptions refused, by reason.
     """
 
     def __init__(
-        self, scheduler: Scheduler, rng: random.Random, *, delay_us: tuple[float, float] = (100.0, 300.0)
+        self,
+        scheduler: Scheduler,
+        rng: random.Random,
+        *,
+        network: plan.Network | None = None,
+        limits: Limits | None = None,
+        rules: Rules | None = None,
+        note: Note = ignore,
+        keep_trace: bool = True,
     ) -> None:
-        self.retained: dict[str, bytes] = {}
         self.trace: list[TraceEntry] = []
-        self._scheduler = scheduler
-        self._rng = rng
-        self._delay_us = delay_us
-        self._up = True
-        self._sessions: dict[str, _Session] = {}
+        self.scheduler = scheduler
+        self.limits = limits or Limits()
+        self._access = Access(rules, note)
+        self.counts = self._access.counts
+        self._seed = rng.getrandbits(64)
+        self.network = Network(scheduler, self._seed, rules=network, note=note)
+        self._note = note
+        self._keep_trace = keep_trace
+        self.up = True
+        self._kept = Retained(scheduler)
+        self.retained = self._kept.payloads
+        self._sessions = Sessions(scheduler, self.limits, self._access.dropped)
+        self._peers: dict[str, Peer] = {}
         self._links: dict[str, SimLink] = {}
 
-    def link(self, client_id: str, will: Will | None) -> SimLink:
-        """Make a link to this broker; see `LinkFactory`."""
-        backoff = Backoff(random.Random(self._rng.random()))  # noqa: S311 - replayable on purpose
-        link = SimLink(client_id, will, self, self._scheduler, backoff)
+    # -- what a test or a fault plan does to it --------------------------------------------------------------------
+
+    def link(
+        self, client_id: str, will: Will | None, *, session_s: int = 0, keepalive_s: int = 10, user: str | None = None
+    ) -> SimLink:
+        """Make a link to this broker; see `LinkFactory`.
+
+        Parameters
+        ----------
+        client_id, will, session_s
+            See `LinkFactory`.
+        keepalive_s : int
+            Seconds of silence after which the link pings; 0 for never.
+        user : str, optional
+            The MQTT user name; by default what comes after the client id's last dot.
+        """
+        backoff = Backoff(stream(self._seed, "backoff", client_id))
+        link = SimLink(
+            client_id,
+            will,
+            scheduler=self.scheduler,
+            backoff=backoff,
+            user=client_id.rpartition(".")[2] if user is None else user,
+            session_s=session_s,
+            keepalive_s=keepalive_s,
+            dial=lambda caller: self.network.dial(client_id, caller, self),
+            note=self._note,
+        )
         self._links[client_id] = link
         return link
 
-    def crash(self) -> None:
-        """Die: every connection breaks without a will, and everything that was retained is gone."""
-        self._up = False
-        self.retained.clear()
-        for session in list(self._sessions.values()):
-            self._end(session, publish_will=False)
+    def crash(self, *, persistent: bool = False, silent: bool = False) -> None:
+        """Die: every connection breaks without a will.
+
+        Parameters
+        ----------
+        persistent : bool
+            What is retained, and the sessions that are kept, will be there again after `restart`.
+        silent : bool
+            The machine dies with it: no client is told, each finds out by its keepalive, or after the restart.
+        """
+        self.up = False
+        self.network.broker_powered = not silent
+        self._note("crash", "", why="persistent" if persistent else "")
+        peers, self._peers = self._peers, {}
+        for peer in peers.values():
+            peer.open = False
+            if silent:
+                peer.connection.lose_server()
+            else:
+                peer.connection.close_server()
+        self._sessions.crash(persistent=persistent)
+        if not persistent:
+            self._kept.clear()
 
     def restart(self) -> None:
-        """Come back, empty."""
-        self._up = True
+        """Come back, with what the crash has left."""
+        self.up = True
+        self.network.broker_powered = True
+        self._note("restart", "")
 
     def cut(self, client_id: str) -> None:
         """Break a client's connection without a goodbye, as pulling its plug does; its will is published."""
-        session = self._sessions.get(client_id)
-        if session is not None:
-            self._end(session, publish_will=True)
+        peer = self._peers.get(client_id)
+        if peer is not None:
+            peer.connection.cut()
 
-    def kill(self, client_id: str) -> None:
-        """Break a client's connection like `cut`, and let it never come back."""
+    def lose(self, client_id: str) -> None:
+        """Make a client's connection half open: nothing gets through any more, and neither end is told."""
+        peer = self._peers.get(client_id)
+        if peer is not None:
+            peer.connection.lost = True
+
+    def kill(self, client_id: str, *, silent: bool = False) -> None:
+        """End a client for good without a goodbye; `silent`: its machine dies, and the broker is not told."""
+        peer = self._peers.get(client_id)
         self._links[client_id].abandon()
-        self.cut(client_id)
+        if peer is not None and silent:
+            peer.connection.lose_client()
+        elif peer is not None:
+            peer.connection.cut()
 
-    def connect(self, link: SimLink) -> None:
-        """Take a CONNECT; the link hears `accepted` or `refused` one round trip later."""
-        delay = 2 * self._delay_ns()
-        if not self._up:
-            self._later(delay, lambda: link.refused("the broker is not there"))
+    def connected(self, client_id: str) -> bool:
+        """Tell whether the broker takes a client for connected."""
+        return client_id in self._peers
+
+    # -- what comes over the network -------------------------------------------------------------------------------
+
+    def accept(self, connection: Connection) -> Peer | None:
+        """See `network.Listener.accept`."""
+        return Peer(self, connection) if self.up else None
+
+    def connect(self, peer: Peer, packet: Connect) -> None:
+        """Take a CONNECT."""
+        if not self._access.may(packet.user, "connect", packet.client_id, packet.client_id):
+            peer.send(Connack(Code.NOT_AUTHORIZED))
+            peer.end(None)
             return
-        before = self._sessions.get(link.client_id)
-        if before is not None:  # MQTT-3.1.4-2: the newer connection of a client id wins
-            self._end(before, publish_will=True)
-        session = _Session(link)
-        self._sessions[link.client_id] = session
-        self._later(delay, lambda: link.accepted(session) if session.open else link.refused("the connection broke"))
+        before = self._peers.get(packet.client_id)
+        if before is not None:  # 3.1.4-2: the newer connection of a client id wins
+            self.dismiss(before, Code.TAKEN_OVER.text, Code.TAKEN_OVER)
+        session, present = self._sessions.open(packet)
+        peer.session, peer.will = session, packet.will
+        self._peers[packet.client_id] = peer
+        self._note("connect", packet.client_id, why="session present" if present else "")
+        peer.watch(packet.keepalive_s)
+        peer.send(self._greeting(session_present=present))
+        session.resume(peer.send, peer.stuck)
 
-    def subscribe(self, session: _Session, filters: list[tuple[str, Qos]], granted: Callable[[], None]) -> None:
-        """Take a SUBSCRIBE: it is granted, and what is retained under the filters is sent (MQTT 3.1.1, 3.8.4)."""
+    def subscribe(self, peer: Peer, session: Session, packet: Subscribe) -> None:
+        """Take a SUBSCRIBE: what is granted is in force, and what is retained under it is sent (3.8.4)."""
+        codes = tuple(self._grant(session, topic_filter, qos) for topic_filter, qos in packet.filters)
+        peer.send(Suback(packet.number, codes))
+        for (topic_filter, qos), code in zip(packet.filters, codes, strict=True):
+            if code is Code.SUCCESS:
+                for message in self._kept.under(topic_filter, qos):
+                    self._to(session, message)
 
-        def arrived() -> None:
-            self._downward(session, granted)
-            self._subscribed(session, filters)
-
-        self._upward(session, arrived)
-
-    def publish(self, session: _Session, message: Message, qos: Qos, acknowledge: Callable[[], None]) -> None:
+    def publish(self, peer: Peer, session: Session, packet: Publish) -> None:
         """Take a PUBLISH, and acknowledge it at QoS 1."""
-
-        def arrived() -> None:
-            self._accept(session.link.client_id, message)
-            if qos:
-                self._downward(session, acknowledge)
-
-        self._upward(session, arrived)
-
-    def disconnect(self, session: _Session, done: Callable[[], None]) -> None:
-        """Take a DISCONNECT: the will is forgotten."""
-
-        def arrived() -> None:
-            self._end(session, publish_will=False)
-            done()
-
-        self._upward(session, arrived)
-
-    def _subscribed(self, session: _Session, filters: list[tuple[str, Qos]]) -> None:
-        for topic_filter, qos in filters:
-            session.filters[topic_filter] = qos
-            for topic, payload in sorted(self.retained.items()):
-                if matches(topic_filter, topic):
-                    self._to(session, Message(topic, payload, retained=True))
-
-    def _accept(self, client_id: str, message: Message) -> None:
-        self.trace.append(TraceEntry(self._scheduler.time_us(), client_id, message.topic, message.payload))
-        if message.retained:
-            if message.payload:
-                self.retained[message.topic] = message.payload
-            else:
-                self.retained.pop(message.topic, None)
-        for session in list(self._sessions.values()):
-            if any(matches(topic_filter, message.topic) for topic_filter in session.filters):
-                self._to(session, Message(message.topic, message.payload))
-
-    def _to(self, session: _Session, message: Message) -> None:
-        self._downward(session, lambda: session.link.arrived(message))
-
-    def _end(self, session: _Session, *, publish_will: bool) -> None:
-        if not session.open:
+        code = Code.SUCCESS
+        if packet.size > self.limits.max_packet:
+            code = Code.TOO_LARGE
+        elif not _is_topic(packet.topic):
+            code = Code.NO_TOPIC
+        if code is not Code.SUCCESS:
+            self._access.refused(code.text, session.client_id, packet.topic)
+            self.dismiss(peer, code.text, code)
             return
-        session.open = False
-        if self._sessions.get(session.link.client_id) is session:
-            del self._sessions[session.link.client_id]
-        will = session.link.will
-        if publish_will and will is not None:
-            self._accept(session.link.client_id, Message(will.topic, will.payload, retained=True))
-        self._later(self._delay_ns(), lambda: session.link.broken(session))
-
-    def _delay_ns(self) -> int:
-        return int(self._rng.uniform(*self._delay_us) * _NS_PER_US)
-
-    def _later(self, delay_ns: int, callback: Callable[[], None]) -> None:
-        self._scheduler.call_at(self._scheduler.monotonic_ns() + delay_ns, callback)
-
-    def _upward(self, session: _Session, callback: Callable[[], None]) -> None:
-        session.up_free_ns = max(session.up_free_ns, self._scheduler.monotonic_ns() + self._delay_ns())
-        self._scheduler.call_at(session.up_free_ns, lambda: callback() if session.open else None)
-
-    def _downward(self, session: _Session, callback: Callable[[], None]) -> None:
-        session.down_free_ns = max(session.down_free_ns, self._scheduler.monotonic_ns() + self._delay_ns())
-        self._scheduler.call_at(session.down_free_ns, lambda: callback() if session.open else None)
-
-
-class SimLink(LinkBase):
-    """A link to a `SimBroker`; made by `SimBroker.link`."""
-
-    def __init__(
-        self, client_id: str, will: Will | None, broker: SimBroker, scheduler: Scheduler, backoff: Backoff
-    ) -> None:
-        super().__init__(client_id, will, scheduler, backoff)
-        self._broker = broker
-        self._session: _Session | None = None
-        self._unacked: dict[int, tuple[Message, Settled | None]] = {}
-        self._next = 0
-
-    def accepted(self, session: _Session) -> None:
-        """Hear the broker's CONNACK."""
-        if self._closing:
-            self._broker.disconnect(session, lambda: None)
-            return
-        self._session = session
-        self._broker.subscribe(session, self._filters(), lambda: self._granted(session))
-
-    def _granted(self, session: _Session) -> None:
-        """Hear the broker's SUBACK."""
-        if self._closing or self._session is not session:
-            return
-        again, self._unacked = self._unacked, {}
-        for message, settled in again.values():  # before anything new: MQTT-4.6.0-1
-            self._transmit(message, 1, settled)
-        self._accepted()
-
-    def refused(self, reason: str) -> None:
-        """Hear that there is no connection."""
-        self._failed(reason)
-
-    def broken(self, session: _Session) -> None:
-        """Hear that the connection broke."""
-        if self._session is session:
-            self._session = None
-            self._failed("the connection broke")
-
-    def abandon(self) -> None:
-        """Stop for ever, without a goodbye."""
-        self._closing = True
-        self.connected = False
-        self._session = None
-
-    def arrived(self, message: Message) -> None:
-        """Take a message from the broker."""
-        self._arrived(message)
-
-    def _open(self) -> None:
-        self._broker.connect(self)
-
-    def _ask(self, filters: list[tuple[str, Qos]]) -> None:
-        if self._session is not None:
-            self._broker.subscribe(self._session, filters, lambda: None)
-
-    def _send(self, topic: str, payload: bytes, qos: Qos, retain: bool, settled: Settled | None) -> bool:
-        self._transmit(Message(topic, payload, retain), qos, settled)
-        return True
-
-    def _transmit(self, message: Message, qos: Qos, settled: Settled | None) -> None:
-        if self._session is None:
-            return
-        number = self._next
-        self._next += 1
-        if qos:
-            self._unacked[number] = message, settled
-
-        def acknowledge() -> None:
-            if self._unacked.pop(number, None) is not None:
-                self._settle(settled, acknowledged=True)
-
-        self._broker.publish(self._session, message, qos, acknowledge)
-
-    def _goodbye(self, done: Callable[[], None]) -> None:
-        session, self._session = self._session, None
-        self.connected = False
-
-        def end() -> None:
-            unacked, self._unacked = self._unacked, {}
-            for _, settled in unacked.values():
-                self._settle(settled, acknowledged=False)
-            done()
-
-        if session is None:
-            end()
+        if self._access.may(session.user, "publish", session.client_id, packet.topic):
+            self._accept(session.client_id, packet)
         else:
-            self._broker.disconnect(session, end)
+            code = Code.NOT_AUTHORIZED
+        if packet.qos:  # MQTT 3.1.1 has no way to say no: 3.3.5-2
+            peer.send(Puback(packet.number, code if self.limits.five else Code.SUCCESS))
+
+    def dismiss(self, peer: Peer, why: str, code: Code | None = None) -> None:
+        """End a connection; its will is published unless it has said goodbye."""
+        if not peer.open:
+            return
+        peer.end(code)
+        session = peer.session
+        if session is None:
+            return
+        self._peers.pop(session.client_id, None)
+        self._note("gone", session.client_id, why=why)
+        self._sessions.leave(session)
+        if peer.will is not None and self._access.may(session.user, "publish", session.client_id, peer.will.topic):
+            will = Publish(peer.will.topic, peer.will.payload, qos=1, retain=True)
+            self._note("will", session.client_id, will.topic)
+            self._accept(session.client_id, will)
+
+    # -- what it does ----------------------------------------------------------------------------------------------
+
+    def _greeting(self, *, session_present: bool) -> Connack:
+        if not self.limits.five:
+            return Connack(Code.SUCCESS, session_present)
+        return Connack(Code.SUCCESS, session_present, self.limits.max_packet, self.limits.max_inflight)
+
+    def _grant(self, session: Session, topic_filter: str, qos: Qos) -> Code:
+        try:
+            check_filter(topic_filter)
+        except TopicError:
+            return Code.NO_FILTER
+        if topic_filter.startswith("$share/"):
+            return Code.NO_SHARED
+        if not self._access.may(session.user, "subscribe", session.client_id, topic_filter):
+            return Code.NOT_AUTHORIZED
+        self._sessions.subscribe(session, topic_filter, qos)
+        return Code.SUCCESS
+
+    def _accept(self, client_id: str, packet: Publish) -> None:
+        """Take a message: keep it if it is to be retained, pass it on to everybody who wants it."""
+        if self._keep_trace:
+            self.trace.append(TraceEntry(self.scheduler.time_us(), client_id, packet.topic, packet.payload))
+        self._note("publish", client_id, packet.topic, packet.payload)
+        if packet.expiry_s is not None and self.limits.five:
+            expires_ns = self.scheduler.monotonic_ns() + max(1, math.ceil(packet.expiry_s)) * NANOSECONDS
+            packet = replace(packet, expires_ns=expires_ns)
+        if packet.retain:
+            self._kept.keep(packet)
+        for session, qos in self._sessions.takers(packet.topic):
+            if self._access.may(session.user, "receive", session.client_id, packet.topic):
+                message = replace(packet, qos=min(qos, packet.qos), retain=False, dup=False, number=0)
+                self._to(session, message)
+
+    def _to(self, session: Session, message: Publish) -> None:
+        session.take(message, hold_ns=self.network.path(session.client_id).down.hold_ns())
+
+
+def _is_topic(topic: str) -> bool:
+    """Tell whether a message may be published there (4.7.1-1, 4.7.3)."""
+    return 1 <= len(topic.encode()) <= 65_535 and not {"+", "#", "\0"} & set(topic)

@@ -1,0 +1,93 @@
+"""The log of a run: one line for everything that happened, and a digest by which two runs are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Note(Protocol):
+    """Takes note of something that has happened now."""
+
+    def __call__(self, kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
+        """Take note."""
+        ...
+
+
+class Log(Protocol):
+    """Whoever is told what happens: an `EventLog`, or a test's own."""
+
+    def note(self, kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
+        """Take note of something that has happened now."""
+        ...
+
+
+class Lines(Protocol):
+    """Where lines go: a text file, or whoever compares them."""
+
+    def write(self, line: str, /) -> object:
+        """Take a line."""
+        ...
+
+
+def ignore(kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
+    """Take note of nothing."""
+
+
+class EventLog:
+    """Everything that happens in a run, in order.
+
+    A line is a JSON object: ``t`` (ns of virtual time), ``kind``, ``client``, and where they apply ``topic``, ``bytes``
+    and ``hash`` (BLAKE2b-64 of the payload) or the whole ``payload`` in hexadecimal, and ``why``.
+
+    Parameters
+    ----------
+    now_ns : callable
+        Tells the virtual time.
+    file : Lines, optional
+        Where the lines go; without one there is only the digest.
+    payloads : bool
+        Write whole payloads instead of their size and hash.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], file: Lines | None = None, *, payloads: bool = False) -> None:
+        self.counts: Counter[str] = Counter()
+        self._now_ns = now_ns
+        self._file = file
+        self._payloads = payloads
+        self._hash = hashlib.blake2b(digest_size=16)
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits that stand for all lines so far."""
+        return self._hash.hexdigest()
+
+    def head(self, content: dict[str, Any]) -> None:
+        """Write what the run is made of, before anything happens; it is part of the digest."""
+        self._write(json.dumps(content, sort_keys=True, separators=(",", ":")))
+
+    def note(self, kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
+        """Take note of something that has happened now."""
+        self.counts[kind] += 1
+        line: dict[str, object] = {"t": self._now_ns(), "kind": kind, "client": client}
+        if topic:
+            line["topic"] = topic
+        if payload is not None and self._payloads:
+            line["payload"] = payload.hex()
+        elif payload is not None:
+            line["bytes"] = len(payload)
+            line["hash"] = hashlib.blake2b(payload, digest_size=8).hexdigest()
+        if why:
+            line["why"] = why
+        self._write(_encode(line))
+
+    def _write(self, line: str) -> None:
+        line += "\n"
+        self._hash.update(line.encode())
+        if self._file is not None:
+            self._file.write(line)
