@@ -1,13 +1,19 @@
-.PHONY: help up test reference campaign lint docs figures wheel
+.PHONY: help up test conformance fuzz reference campaign lint docs figures wheel
 
 help:  ## say what there is
-	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 up:  ## run a whole mesh on this machine (scripts/up takes options)
 	@scripts/up
 
 test:  ## run the tests (scripts/test takes pytest's options)
 	@scripts/test
+
+conformance:  ## ask every broker for everything that we rely on (scripts/conformance takes a broker of yours)
+	@scripts/conformance
+
+fuzz:  ## try ten million hostile inputs on every parser: half an hour (scripts/fuzz takes --runs, --target, ...)
+	@scripts/fuzz
 
 reference:  ## compare the kernel with scipy and mne-connectivity (scripts/reference takes pytest's options)
 	@scripts/reference
