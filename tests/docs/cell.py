@@ -152,8 +152,7 @@ class Cell:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-        if (stream := self._client.socket()) is not None:  # it stopped before the goodbye was written
-            stream.close()
+        self._client.reinitialise()  # closes what it leaves to the garbage collector otherwise
         self._stack.close()
 
 
