@@ -24,10 +24,10 @@ async def start(port: int, broker_port: int) -> Server:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            writer.close()  # before anything that whoever ends the loop may cancel
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            writer.close()
 
     return await serve(
         handle,
