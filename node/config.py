@@ -14,6 +14,7 @@ from becomingone.config.security import NodeSecurity
 from becomingone.devices.contract import Module
 from becomingone.devices.registry import load
 from becomingone.errors import DeviceError
+from becomingone.node.sections import ClockSection, EmissarySection, LifeSection, SpoolSection
 
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """The name of a device module."""
@@ -65,27 +66,32 @@ class InputSection(DeviceSection):
         tuple[Name, ...] | None,
         Field(description="demodulate in these bands only; default: all that rate and hardware class allow"),
     ] = None
+    keep: Annotated[
+        bool, Field(description="keep its frames on the disk until the hub has committed them, over every outage")
+    ] = False
+    latency_s: Annotated[
+        float,
+        Field(
+            ge=0, le=60, description="delay of the device, s, taken off its times; measure: becomingone node calibrate"
+        ),
+    ] = 0.0
 
 
 class OutputSection(DeviceSection):
     """One output."""
 
     stale_s: Annotated[
-        Positive, Field(le=60, description="seconds without a fresh command after which it goes to rest")
+        Positive, Field(le=60, description="seconds without a fresh command after which the hub counts as gone")
     ] = 2.0
-
-
-class ClockSection(Section):
-    """How far this node's clock may be off the mesh's."""
-
-    sigma_s: Annotated[
+    alone_s: Annotated[
         float,
         Field(
             ge=0,
-            le=3600,
-            description="standard deviation of this clock against the mesh's, s",
+            le=86_400,
+            description="seconds for which a display or speaker then follows the node's own rhythm; a motor never does",
         ),
-    ] = 0.01
+    ] = 600.0
+    band: Annotated[Name | None, Field(description="the band that it follows alone; default: the most coherent")] = None
 
 
 class NodeBody(Section):
@@ -99,6 +105,9 @@ class NodeBody(Section):
     frames_per_s: Annotated[float, Field(gt=0, le=100, description="frames a second of a fast channel")] = 10.0
     health_s: Annotated[float, Field(ge=1, le=3600, description="seconds between health messages")] = 30.0
     drop_in: Annotated[Path | None, Field(description="folder of further device modules")] = None
+    spool: SpoolSection = SpoolSection()
+    emissary: EmissarySection = EmissarySection()
+    life: LifeSection = LifeSection()
 
     @field_validator("node")
     @classmethod
@@ -143,6 +152,10 @@ class NodeBody(Section):
                 if band not in plan:
                     msg = f"inputs[{number}].bands: the plan has no band {band}; it has {', '.join(plan)}"
                     raise ValueError(msg)
+        for number, output in enumerate(self.outputs):
+            if output.band is not None and output.band not in plan:
+                msg = f"outputs[{number}].band: the plan has no band {output.band}; it has {', '.join(plan)}"
+                raise ValueError(msg)
 
 
 class NodeConfig(CellConfig, NodeBody):

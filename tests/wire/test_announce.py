@@ -40,6 +40,7 @@ CHANNEL: dict[str, Any] = {
     "speed": 1.0,
     "bands": ["fast", "stride"],
     "interval_s": 0.1,
+    "keep": True,
 }
 ABOUT: dict[str, Any] = {
     "protocol": 1,
@@ -56,6 +57,9 @@ ABOUT: dict[str, Any] = {
     "config_sha256": "ab" * 32,
     "boot": 7,
     "pid": 4242,
+    "mode": "last_good",
+    "mode_why": "node.yaml:3: node: must be a name",
+    "desired_sha256": "cd" * 32,
 }
 HEALTH: dict[str, Any] = {
     "uptime_s": 12.5,
@@ -66,7 +70,16 @@ HEALTH: dict[str, Any] = {
     "cpu_s": 1.25,
     "clock_sigma_s": 0.01,
     "refused_commands": {"expired": 1},
+    "clock_source": "hub",
+    "clock_offset_s": -0.25,
+    "temperature_c": 48.5,
+    "waiting": 2,
+    "kept": 100,
+    "kept_bytes": 9_600,
+    "kept_lost": 1,
 }
+LATER = {"mode", "mode_why", "desired_sha256", "clock_source", "clock_offset_s", "temperature_c", "waiting"}
+LATER |= {"kept", "kept_bytes", "kept_lost"}
 OUTPUT: dict[str, Any] = {"doing": "command", "why": "the hub's command", "values": {"hue": 120.0}}
 
 MESSAGES: list[tuple[type[About | Health | OutputState], dict[str, Any]]] = [
@@ -93,9 +106,9 @@ def test_an_announcement_survives_the_wire(model: Any, message: dict[str, Any]) 
 
 
 @every
-def test_every_field_is_required(model: Any, message: dict[str, Any]) -> None:
+def test_every_field_of_the_first_version_is_required(model: Any, message: dict[str, Any]) -> None:
     assert set(message) == set(model.model_fields)
-    for field in message:
+    for field in set(message) - LATER:
         with pytest.raises(FrameError, match=f"^announcement: {field}: Field required$"):
             parsed(model, {name: value for name, value in message.items() if name != field})
 
@@ -124,11 +137,18 @@ def test_what_is_no_such_json_is_refused(model: Any, message: dict[str, Any], wr
 @every
 @pytest.mark.parametrize("wrong", [None, True, "x", "1", -1, 1.5, [], {}, [None], {"x": None}], ids=repr)
 def test_a_field_of_a_wrong_kind_is_refused(model: Any, message: dict[str, Any], wrong: Any) -> None:
-    right = {"capability", "interval_s", "uptime_s", "cpu_s", "clock_sigma_s"} if wrong == 1.5 else set[str]()
+    right = (
+        {"capability", "interval_s", "uptime_s", "cpu_s", "clock_sigma_s", "temperature_c"}
+        if wrong == 1.5
+        else set[str]()
+    )
+    right |= {"clock_offset_s"} if wrong == 1.5 else set()
+    right |= {"clock_offset_s", "temperature_c"} if wrong == -1 else set()
+    right |= {"mode_why", "desired_sha256"} if isinstance(wrong, str) else set()
     right |= {"hardware", "software", "config_sha256", "why", "node"} if isinstance(wrong, str) else set()
     right |= {"channels", "devices", "outputs"} if wrong == [] else set()
     right |= {"bands", "dropped_reasons", "refused_commands", "values"} if wrong == {} else set()
-    right |= {"rss_bytes"} if wrong is None else set()
+    right |= {"rss_bytes", "temperature_c"} if wrong is None else set()
     taken = {field for field in message if reason(model, {**message, field: wrong}) is None}
     assert taken == right & set(message)
 
@@ -219,6 +239,16 @@ def test_the_limits_themselves_are_taken() -> None:
     parsed(About, about(channels=[{**CHANNEL, "bands": []}] * 64, devices=[], outputs=[], bands={}))
     parsed(Health, {**HEALTH, "dropped_reasons": {f"r{number}": 1 for number in range(MAX_ENTRIES)}})
     assert parsed(About, about(node="a" * 63)).node == "a" * 63
+
+
+def test_what_a_later_version_added_may_be_left_out() -> None:
+    older = parsed(About, {name: value for name, value in ABOUT.items() if name not in LATER})
+    assert (older.mode, older.mode_why, older.desired_sha256) == ("normal", "", "")
+    health = parsed(Health, {name: value for name, value in HEALTH.items() if name not in LATER})
+    assert (health.clock_source, health.clock_offset_s, health.temperature_c) == ("system", 0.0, None)
+    assert (health.waiting, health.kept, health.kept_bytes, health.kept_lost) == (0, 0, 0, 0)
+    channel_ = {name: value for name, value in CHANNEL.items() if name != "keep"}
+    assert parsed(About, about(channels=[channel_])).channels[0].keep is False
 
 
 def test_a_speed_may_be_left_out() -> None:

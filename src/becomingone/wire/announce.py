@@ -64,6 +64,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """A level of a topic, as a pydantic field."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Signed = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -112,6 +113,8 @@ class ChannelAbout(Announcement):
     bands: Some[Name]
     interval_s: Positive
     """Seconds between the channel's frames in each band."""
+    keep: bool = False
+    """Whether the node keeps the channel's frames until the hub has committed them."""
 
 
 class DeviceAbout(Announcement):
@@ -149,6 +152,11 @@ class About(Announcement):
     config_sha256: Text
     boot: Annotated[int, Field(ge=0, lt=1 << 32)]
     pid: Count
+    mode: Literal["normal", "last_good", "safe"] = "normal"
+    """``last_good``: its configuration was refused, it runs with the one before; ``safe``: it starts no devices."""
+    mode_why: Text = ""
+    desired_sha256: Text = ""
+    """Digest of the configuration that it was told to have; empty where nobody has said."""
 
 
 class Health(Announcement):
@@ -164,12 +172,25 @@ class Health(Announcement):
     cpu_s: NotNegative
     clock_sigma_s: NotNegative
     refused_commands: Counts
+    clock_source: Literal["system", "hub"] = "system"
+    clock_offset_s: Signed = 0.0
+    """What mesh time is ahead of the node's system clock, s."""
+    temperature_c: Signed | None = None
+    """The processor's."""
+    waiting: Count = 0
+    """Live frames that wait for the link."""
+    kept: Count = 0
+    """Frames on the disk that the hub has not committed yet."""
+    kept_bytes: Count = 0
+    kept_lost: Count = 0
+    """Frames that had to make room before they were committed."""
 
 
 class OutputState(Announcement):
     """What an output does and why, topic ``node/<node>/output/<device>/state``."""
 
-    doing: Literal["rest", "command"]
+    doing: Literal["rest", "command", "alone"]
+    """``alone``: the hub is gone, and the output follows the node's own rhythm."""
     why: Text
     values: Annotated[dict[str, Finite], BeforeValidator(few)]
 
