@@ -29,6 +29,7 @@ _WRITTEN_BY_NODE: Final = (
     "{base}/node/{id}/about",
     "{base}/node/{id}/health",
     "{base}/node/{id}/phase/+/+",
+    "{base}/node/{id}/kept",
     "{base}/node/{id}/oscillator/+",
     "{base}/node/{id}/output/+/state",
     "{base}/node/{id}/reply/+",
@@ -61,6 +62,7 @@ _WRITTEN_BY_HUB: Final = (
     "{base}/node/+/output/+/set",
     "{base}/node/+/cmd/+",
     "{base}/node/+/desired",
+    "{base}/answer/+/+",
     "{discovery}/#",
     "{parent}/cell/{cell}/aggregate",
 )
@@ -102,7 +104,7 @@ TABLE: Final[dict[Role, Rights]] = {
     "node": Rights(_WRITTEN_BY_NODE, _READ_BY_NODE, "its own branch and nothing else"),
     "hub": Rights(_WRITTEN_BY_HUB, _READ_BY_HUB, "reads the whole cell, writes what only the hub may say"),
     "operator": Rights(
-        ("{base}/request/+/+", "{discovery}/status"),
+        ("{base}/request/+/+", "{base}/request/+/cmd/+", "{discovery}/status"),
         ("{base}/#", "{discovery}/#", "$SYS/#"),
         "a person or a home automation: asks, and the hub decides",
     ),

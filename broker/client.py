@@ -147,8 +147,8 @@ class PahoClient(mqtt.Client):
 
     def properties(self, expiry_s: float | None, content_type: str | None) -> Properties | None:
         """Give what MQTT 5 can say of a message, and nothing on 3.1.1."""
-        if not self.five or (expiry_s is None and content_type is None):
-            return None
+        if not self.five:
+            return None  # with none at all paho would make some for each message
         return _publish_properties(None if expiry_s is None else max(1, math.ceil(expiry_s)), content_type)
 
     def keep_alive(self, seconds: int) -> None:

@@ -213,7 +213,7 @@ class Delivery:
 
     def incoming(self, packet: Incoming) -> None:
         """Take a message from the broker."""
-        message = Message(packet.topic, packet.payload, packet.retained)
+        message = Message(packet.topic, packet.payload, packet.retained, self._clock.monotonic_ns())
         if packet.packet_id and self._connection is not None:
             if self._kept:
                 self._unhandled.append((message, self._connection.client, packet.packet_id))

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from becomingone.broker.kept_store import Kept, KeptStore, StreamId
-from becomingone.broker.link import Link
+from becomingone.broker.kept_outlet import Outlet
+from becomingone.broker.kept_store import Gone, Kept, KeptStore, StreamId
 from becomingone.errors import LinkError
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 
@@ -28,8 +28,8 @@ LATE_S: Final = 1.0
 
 _MOST_TIMEOUT_NS: Final = 60 * NANOSECONDS
 
-Render = Callable[[Kept, bool], bytes]
-"""Gives the payload of a kept message; the second argument tells whether it is late."""
+Render = Callable[[Kept, bool], bytes | None]
+"""Gives the payload of a kept message; the second argument tells whether it is late. None: it can never be sent."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class KeptSender:
 
     Parameters
     ----------
-    link : Link
+    link : Outlet
         The link; QoS 1.
     store : KeptStore
         Holds the messages; what it already has of earlier lives is sent too.
@@ -57,25 +57,28 @@ class KeptSender:
     window, timeout_s, late_s
         See `WINDOW`, `TIMEOUT_S`, `LATE_S`.
     late_per_s : float or None
-        Late messages sent a second, at most, so that catching up does not drown what is live.
+        Late messages sent a second, at most.
     render : callable, optional
         Gives the payload to publish, where a late message is to say so; as it was kept by default.
     content_type : str, optional
         See `Link.publish`.
+    on_hole : callable, optional
+        Called when what the hub may wait for is gone, before what comes after it is sent; see `oldest`.
+    on_rewind : callable, optional
+        Called when messages are about to be sent again because no answer has come: whoever waits for something that is
+        gone is to know by then.
 
     Attributes
     ----------
-    dropped : int
-        Messages that had to make room before they were committed.
-    resent : int
-        Messages sent again.
+    dropped, resent : int
+        Messages that had to make room, or could never be sent, before they were committed; messages sent again.
     refused : int
-        Acknowledgements of what has never been sent.
+        Acknowledgements of what has never been made.
     """
 
     def __init__(
         self,
-        link: Link,
+        link: Outlet,
         store: KeptStore,
         scheduler: Scheduler,
         *,
@@ -85,19 +88,23 @@ class KeptSender:
         late_per_s: float | None = None,
         render: Render | None = None,
         content_type: str | None = None,
+        on_hole: Callable[[], None] | None = None,
+        on_rewind: Callable[[], None] | None = None,
     ) -> None:
-        self.dropped = 0
-        self.resent = 0
-        self.refused = 0
+        self.dropped = self.resent = self.refused = 0
         self._link = link
         self._store = store
         self._scheduler = scheduler
         self._window = window
         self._timeout_ns = int(timeout_s * NANOSECONDS)
         self._late_ns = int(late_s * NANOSECONDS)
-        self._pause_ns = 0 if late_per_s is None else int(NANOSECONDS / late_per_s)
+        self._pause_ns = 0
+        self.pace(late_per_s)
         self._render = render
         self._content_type = content_type
+        self._on_hole = on_hole or (lambda: None)
+        self._on_rewind = on_rewind
+        self._gone: dict[StreamId, int] = {}
         self._streams: dict[StreamId, _Progress] = {}
         self._highest: dict[StreamId, int] = {}
         self._late_due_ns = 0
@@ -105,6 +112,7 @@ class KeptSender:
         self._timer: Timer | None = None
         self._pumping = False
         self._turn = 0
+        self._closed = False
         for stream in store.streams():
             self._progress(stream)
         link.on_up(self.retry)
@@ -127,45 +135,65 @@ class KeptSender:
         if highest is not None and seq <= highest:
             msg = f"sequence numbers of {stream} grow; {seq} comes after {highest}"
             raise LinkError(msg)
-        for gone in self._store.append(Kept(name, seq, topic, payload, self._scheduler.monotonic_ns())):
-            self.dropped += 1
-            self._let_go(gone.stream, gone.seq)
+        gone = self._store.append(Kept(name, seq, topic, payload, self._scheduler.monotonic_ns()))
+        for some in gone:
+            self._lose(some)
         self._progress(name)
         self._highest[name] = seq
+        if gone or (highest is None and seq):
+            self._on_hole()
         self._pump()
 
     def acknowledged(self, stream: str, boot: int, seq: int) -> None:
         """Take the hub's word that everything up to and with `seq` is committed."""
         name = stream, boot
+        if seq > self._highest.get(name, seq):  # of an earlier life the hub may have more than is left here
+            self.refused += 1
+            return
+        if seq >= self._gone.get(name, seq + 1):
+            del self._gone[name]
         progress = self._streams.get(name)
         if progress is None or seq <= progress.committed:
             return
-        if seq > progress.sent and seq > self._highest.get(name, -1):
-            self.refused += 1
-            return
+        if progress.flying and seq >= progress.flying[0]:  # not what is gone: to know of that is no progress
+            progress.moved_ns = self._scheduler.monotonic_ns()
+            progress.timeout_ns = self._timeout_ns
         self._store.forget(name, seq)
         self._let_go(name, seq)
-        progress.timeout_ns = self._timeout_ns
         if self._store.next(name, seq) is None and not progress.flying:
             del self._streams[name]
         self._pump()
 
     def retry(self) -> None:
-        """Send everything that is not committed again, from the oldest on: the link is up again, or the hub is."""
-        for name in self._streams:
+        """Send everything that is not committed again, from the oldest on: the link, the hub or the store is back."""
+        if self._closed:
+            return
+        for name in self._store.streams():
+            self._progress(name)
+        for name, progress in self._streams.items():
             self._rewind(name)
+            progress.timeout_ns = self._timeout_ns  # what it grew to while nobody was there means nothing now
         self._pump()
 
     def oldest(self) -> Mapping[StreamId, int]:
-        """Give the oldest sequence number that each stream still has, so that the hub waits for none that is gone."""
+        """Give the number from which on each stream may still be sent, so that the hub waits for none before.
+
+        Also of streams that have nothing left, as long as the hub has not acknowledged what they lost.
+        """
         firsts = ((name, self._store.next(name, -1)) for name in self._store.streams())
-        return {name: first.seq for name, first in firsts if first is not None}
+        return {name: seq + 1 for name, seq in self._gone.items()} | {
+            name: first.seq for name, first in firsts if first is not None
+        }
+
+    def pace(self, late_per_s: float | None) -> None:
+        """Send so many late messages a second, at most, from now on; None: as many as there are."""
+        self._pause_ns = 0 if late_per_s is None else int(NANOSECONDS / late_per_s)
 
     def close(self) -> None:
         """Send nothing any more."""
+        self._closed = True
         self._streams.clear()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._arrange()
 
     def _progress(self, name: StreamId) -> _Progress:
         progress = self._streams.get(name)
@@ -175,13 +203,17 @@ class KeptSender:
             progress = self._streams[name] = _Progress(before, before, timeout_ns=self._timeout_ns)
         return progress
 
+    def _lose(self, gone: Gone) -> None:
+        self.dropped += gone.count
+        self._gone[gone.stream] = max(gone.seq, self._gone.get(gone.stream, -1))
+        self._let_go(gone.stream, gone.seq)
+
     def _let_go(self, name: StreamId, seq: int) -> None:
         """Wait no more for what is committed, or gone."""
         progress = self._streams.get(name)
         if progress is not None:
             progress.committed = max(progress.committed, seq)
             progress.sent = max(progress.sent, seq)
-            progress.moved_ns = self._scheduler.monotonic_ns()
             while progress.flying and progress.flying[0] <= seq:
                 progress.flying.popleft()
 
@@ -193,7 +225,7 @@ class KeptSender:
 
     def _pump(self) -> None:
         """Send what may be sent; not while that is being done already."""
-        if self._pumping or not self._link.connected:
+        if self._pumping or self._closed or not self._link.connected:
             return
         self._pumping = True
         self._late_waits = False
@@ -220,6 +252,11 @@ class KeptSender:
                 self._late_waits = True
                 return True
             payload = entry.payload if self._render is None else self._render(entry, late)
+            if payload is None or entry.seq > progress.sent + 1:
+                if progress.flying:  # what comes after a hole waits until all before it is committed
+                    return True
+                self._skip(entry, bad=payload is None)
+                continue
             if not self._link.publish(
                 entry.topic, payload, qos=1, settled=self._settled, content_type=self._content_type
             ):
@@ -231,6 +268,13 @@ class KeptSender:
             progress.flying.append(entry.seq)
             progress.sent = entry.seq
         return True
+
+    def _skip(self, entry: Kept, *, bad: bool) -> None:
+        """Wait no more for what is missing before a message; nor for the message itself, if it is bad."""
+        if bad:
+            self._store.forget(entry.stream, entry.seq)
+        self._lose(Gone(entry.stream, entry.seq - (not bad), int(bad)))
+        self._on_hole()
 
     def _settled(self, _acknowledged: bool) -> None:
         """Hear that the link has room again; whether the broker has acknowledged means nothing here."""
@@ -249,9 +293,13 @@ class KeptSender:
 
     def _look(self) -> None:
         self._timer = None
+        rewound = False
         now = self._scheduler.monotonic_ns()
         for name, progress in self._streams.items():
             if progress.flying and now >= progress.moved_ns + progress.timeout_ns:
                 progress.timeout_ns = min(2 * progress.timeout_ns, _MOST_TIMEOUT_NS)
                 self._rewind(name)
+                rewound = True
+        if rewound and self._on_rewind is not None and self._link.connected:
+            self._on_rewind()
         self._pump()

@@ -95,6 +95,11 @@ class KeptReceiver:
             mark.committed = seq
             self._due.add((stream, boot))
 
+    def rollback(self) -> None:
+        """Forget what was received and could not be committed: its senders send it again."""
+        for mark in self._marks.values():
+            mark.received = mark.committed
+
     def oldest_kept(self, stream: str, boot: int, seq: int) -> int:
         """Take the sender's word that it has nothing before `seq` any more; give how many that loses."""
         mark = self._mark((stream, boot))

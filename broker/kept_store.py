@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -37,13 +37,50 @@ class Kept:
     kept_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Messages that had to make room before the hub had committed them.
+
+    Parameters
+    ----------
+    stream : tuple of str and int
+        The stream, and the boot id.
+    seq : int
+        The highest sequence number among them; of the stream, everything up to it is gone.
+    count : int
+        How many they are.
+    """
+
+    stream: StreamId
+    seq: int
+    count: int
+
+
 class KeptStore(Protocol):
-    """A bounded store of messages; when it is full, the oldest makes room."""
+    """A bounded store of messages; when it is full, the oldest makes room.
 
-    def append(self, entry: Kept) -> list[Kept]:
-        """Keep a message that comes after all others of its stream; give those that had to make room.
+    Attributes
+    ----------
+    on_mended : callable or None
+        Called when a store that was in trouble is well again, and may have more than it gave meanwhile.
+    """
 
-        It is on stable storage, as far as the store has any, when this returns.
+    on_mended: Callable[[], None] | None
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it; empty while nothing is."""
+        ...
+
+    @property
+    def damaged(self) -> int:
+        """Places that could not be read, each with one message or a few."""
+        ...
+
+    def append(self, entry: Kept) -> list[Gone]:
+        """Keep a message that comes after all others of its stream; give what had to make room.
+
+        When this returns, the end of the process loses it no more, where the store has anything that outlives it.
         """
         ...
 
@@ -61,6 +98,11 @@ class KeptStore(Protocol):
 
     def __len__(self) -> int:
         """Count the messages."""
+        ...
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the messages take."""
         ...
 
 
@@ -88,28 +130,39 @@ class MemoryStore:
         Bytes of topics and payloads that it holds; the newest message is held whatever its size.
     """
 
+    fault = ""
+    damaged = 0
+
     def __init__(self, most_bytes: int) -> None:
+        self.on_mended: Callable[[], None] | None = None
         self._most_bytes = most_bytes
         self._rows: dict[StreamId, _Row] = {}
         self._order: deque[Kept] = deque()
         self._bytes = 0
         self._count = 0
 
-    def append(self, entry: Kept) -> list[Kept]:
+    def append(self, entry: Kept) -> list[Gone]:
         """See `KeptStore.append`."""
         row = self._rows.setdefault(entry.stream, _Row())
         row.entries.append(entry)
         self._order.append(entry)
         self._bytes += _size(entry)
         self._count += 1
-        dropped: list[Kept] = []
+        dropped: dict[StreamId, Gone] = {}
         while self._bytes > self._most_bytes and self._count > 1:
             oldest = self._order[0]
             if self._holds(oldest):
-                dropped.append(oldest)
+                before = dropped.get(oldest.stream)
+                count = 1 if before is None else before.count + 1
+                dropped[oldest.stream] = Gone(oldest.stream, oldest.seq, count)
                 self.forget(oldest.stream, oldest.seq)
             self._tidy()
-        return dropped
+        return list(dropped.values())
+
+    def oldest(self) -> Kept | None:
+        """Give the message that has been here longest."""
+        self._tidy()
+        return self._order[0] if self._order else None
 
     def next(self, stream: StreamId, seq: int) -> Kept | None:
         """See `KeptStore.next`."""
@@ -141,6 +194,11 @@ class MemoryStore:
     def __len__(self) -> int:
         """See `KeptStore.__len__`."""
         return self._count
+
+    @property
+    def taken(self) -> int:
+        """See `KeptStore.taken`."""
+        return self._bytes
 
     def _holds(self, entry: Kept) -> bool:
         row = self._rows.get(entry.stream)

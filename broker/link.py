@@ -29,11 +29,15 @@ class Message:
         At most what the broker lets through; not checked in any way.
     retained : bool
         True where it is the broker's stored copy, sent because of a new subscription.
+    arrived_ns : int
+        When it was read from the connection, on the scheduler's monotonic clock: it may have waited for its handler
+        since. 0 where that is not known.
     """
 
     topic: str
     payload: bytes
     retained: bool = False
+    arrived_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

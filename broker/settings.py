@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from becomingone.config.marks import RESTART
+
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 """The schemes of a broker's URL and their default ports."""
 
@@ -51,15 +53,19 @@ class BrokerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[
-        str, Field(description="mqtt://host, mqtts://host, ws://host/path or wss://host/path; host:port")
+        str, RESTART, Field(description="mqtt://host, mqtts://host, ws://host/path or wss://host/path; host:port")
     ] = "mqtt://127.0.0.1:1883"
-    username: Annotated[str | None, Field(description="MQTT user name")] = None
-    password: Annotated[SecretStr | None, Field(description="MQTT password; use !secret NAME")] = None
-    keepalive_s: Annotated[int, Field(ge=1, le=3600, description="seconds of silence before a ping")] = 10
-    ca: Annotated[Path | None, Field(description="PEM file of the broker's authority; default: the system's")] = None
-    certificate: Annotated[Path | None, Field(description="PEM file of this client's certificate")] = None
-    key: Annotated[Path | None, Field(description="PEM file of the certificate's private key")] = None
-    protocol: Annotated[Version, Field(description="version of MQTT; auto: 5 where the broker has it")] = "auto"
+    username: Annotated[str | None, RESTART, Field(description="MQTT user name")] = None
+    password: Annotated[SecretStr | None, RESTART, Field(description="MQTT password; use !secret NAME")] = None
+    keepalive_s: Annotated[int, RESTART, Field(ge=1, le=3600, description="seconds of silence before a ping")] = 10
+    ca: Annotated[
+        Path | None, RESTART, Field(description="PEM file of the broker's authority; default: the system's")
+    ] = None
+    certificate: Annotated[Path | None, RESTART, Field(description="PEM file of this client's certificate")] = None
+    key: Annotated[Path | None, RESTART, Field(description="PEM file of the certificate's private key")] = None
+    protocol: Annotated[Version, RESTART, Field(description="version of MQTT; auto: 5 where the broker has it")] = (
+        "auto"
+    )
 
     @field_validator("url")
     @classmethod

@@ -14,12 +14,31 @@ its test is a fake port.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TextIO, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from becomingone.devices._sound import AudioPort, AudioStream, Fill, Player
+
+__all__ = [
+    "AudioPort",
+    "AudioStream",
+    "Block",
+    "Channel",
+    "ClockPort",
+    "Deadman",
+    "Fill",
+    "Module",
+    "Origin",
+    "Output",
+    "Player",
+    "Ports",
+    "Reading",
+    "Sensor",
+]
 
 Origin = Literal["live", "replayed", "simulated"]
 """Where samples come from: the world now, a recording of it, or a formula."""
@@ -99,31 +118,20 @@ class ClockPort(Protocol):
         ...
 
 
-class AudioPort(Protocol):
-    """A sound card."""
+class Deadman(Protocol):
+    """A deadline on the monotonic clock, apart from everything else that the node does.
 
-    def record(self, *, rate_hz: int, device: str | None, block: int) -> AudioStream:
-        """Start recording one channel in blocks of `block` frames.
+    It is made idle. The first `feed` starts it; a feed within the deadline puts it off; else `expire` is called, once,
+    and it is idle again until the next feed. On a real node `expire` is called from a thread of its own, also when the
+    node's own loop hangs; one that raises is called again after the timeout.
+    """
 
-        Raises
-        ------
-        DeviceUnavailableError
-            No such input, or it is in use.
-        MissingLibraryError
-            The audio library is not installed.
-        """
-        ...
-
-
-class AudioStream(Protocol):
-    """A running recording."""
-
-    def take(self) -> list[tuple[int, NDArray[np.float32]]]:
-        """Give all blocks since the last call: (monotonic ns of the first frame, samples in −1..1)."""
+    def feed(self) -> None:
+        """Put the deadline off to the timeout from now; cheap, from any thread."""
         ...
 
     def close(self) -> None:
-        """Stop recording."""
+        """Never call `expire` again."""
         ...
 
 
@@ -141,14 +149,43 @@ class Ports(Protocol):
         ...
 
     @property
+    def pins(self) -> Any:  # noqa: ANN401 - gpiozero has no types
+        """The general-purpose pins: a gpiozero pin factory, for the parameter ``pin_factory`` of gpiozero's devices.
+
+        Raises
+        ------
+        DeviceUnavailableError
+            This machine has no pins, or they must not be used.
+        MissingLibraryError
+            gpiozero, or what it reaches the pins with, is not installed.
+        """
+        ...
+
+    @property
     def terminal(self) -> TextIO:
         """Where a display without a screen may write."""
+        ...
+
+    def deadman(self, timeout_s: float, expire: Callable[[], None]) -> Deadman:
+        """Make a deadline for an output that must not go on by itself.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Seconds after a feed, above 0.
+        expire : callable
+            Called when no feed has come in time; must return soon and may be called from any thread.
+        """
         ...
 
 
 @runtime_checkable
 class Sensor(Protocol):
-    """A device that gives numbers."""
+    """A device that gives numbers.
+
+    One whose ``read`` never waits for anything (it has the numbers, or makes them) may say so with a class attribute
+    ``instant = True``: it then needs no thread of its own.
+    """
 
     @property
     def channels(self) -> Sequence[Channel]:
@@ -177,7 +214,13 @@ class Sensor(Protocol):
 
 @runtime_checkable
 class Output(Protocol):
-    """A device that does something."""
+    """A device that does something.
+
+    It may have more, which the node uses where it is there: ``close()`` lets go of the hardware (called once, after
+    the last `rest`); ``remark``, a text, tells after each `apply` what there is to say beyond the values that were
+    given (``"not armed: nothing moves"``), empty for nothing; ``latency_s``, seconds from a command to its middle being
+    heard or seen, None while it is not known.
+    """
 
     @property
     def role(self) -> str:
@@ -188,7 +231,7 @@ class Output(Protocol):
         """Start doing what the command says, and return at once.
 
         The values' names and ranges are fixed by the role: a display takes ``hue`` (0..360 degrees) and
-        ``brightness`` (0..1).
+        ``brightness`` (0..1), a speaker ``frequency`` (20..20,000 Hz) and ``volume`` (0..1).
         """
         ...
 

@@ -57,6 +57,7 @@ class Device:
     """
 
     origin: Origin = "simulated"
+    instant = True
 
     def __init__(self, options: Options, ports: Ports) -> None:
         rate = exact(options.rate_hz)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,12 @@ from becomingone.config.sections import CellConfig, Name, Positive, Section
 from becomingone.config.security import HubSecurity
 
 _LEAST_INTERVALS = 3.0
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""What `becomingone config check` prints of a file."""
+
+OperatorVerb = Literal["identify", "reload", "loglevel", "log", "restart"]
+"""Those of `becomingone.wire.verbs.OPERATORS`."""
 
 
 class MasterSection(Section):
@@ -49,12 +55,40 @@ class IngestSection(Section):
         return max(self.max_age_periods * period_s, _LEAST_INTERVALS * interval_s)
 
 
+class SyncSection(Section):
+    """The mesh's field, which the nodes' control oscillators follow."""
+
+    enabled: Annotated[bool, Field(description="publish sync/<band>")] = True
+
+
 class DispatchSection(Section):
     """How outputs are driven."""
 
-    rate_hz: Annotated[float, Field(gt=0, le=50, description="commands a second to each output, at most")] = 10.0
+    rate_hz: Annotated[float, Field(gt=0, le=50, description="commands a second to each output, at most")] = 20.0
     expiry_s: Annotated[Positive, Field(le=60, description="seconds after which a command is void")] = 1.0
     band: Annotated[Name | None, Field(description="the band that outputs follow; default: the dominant one")] = None
+
+
+class MemorySection(Section):
+    """What nodes keep until it is committed here."""
+
+    max_mb: Annotated[Positive, Field(le=1e6, description="room on the disk, MB; full: the oldest goes")] = 1000.0
+    commit_s: Annotated[
+        Positive, Field(le=60, description="seconds between commits; nodes hear of them after that")
+    ] = 0.5
+
+
+class OperateSection(Section):
+    """What operators may have nodes do."""
+
+    verbs: Annotated[tuple[OperatorVerb, ...], Field(description="what they may ask for")] = (
+        "identify",
+        "reload",
+        "loglevel",
+        "log",
+        "restart",
+    )
+    per_minute: Annotated[float, Field(gt=0, le=600, description="requests a minute for each node, at most")] = 30.0
 
 
 class HubBody(Section):
@@ -64,7 +98,10 @@ class HubBody(Section):
     master: MasterSection = MasterSection()
     decision: DecisionSection = DecisionSection()
     ingest: IngestSection = IngestSection()
+    sync: SyncSection = SyncSection()
     dispatch: DispatchSection = DispatchSection()
+    operate: OperateSection = OperateSection()
+    memory: MemorySection = MemorySection()
 
 
 class HubConfig(CellConfig, HubBody):
@@ -72,7 +109,11 @@ class HubConfig(CellConfig, HubBody):
 
     broker: BrokerSettings = BrokerSettings()
     security: HubSecurity = HubSecurity()
-    state_dir: Annotated[Path, Field(description="where the boot counter and the nodes' boot ids are kept")] = Path(
+    desired: Annotated[
+        dict[Name, Sha256],
+        Field(max_length=4096, description="by node, the digest of the configuration that it should have"),
+    ] = {}  # noqa: RUF012 - pydantic copies it
+    state_dir: Annotated[Path, Field(description="where boot counter, boot ids and kept frames are stored")] = Path(
         "/var/lib/becomingone"
     )
 

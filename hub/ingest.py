@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from becomingone.broker.kept_receiver import Verdict
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.config import IngestSection
+from becomingone.hub.frame_log import StreamKey
+from becomingone.hub.kept import KeptFrames
 from becomingone.hub.roster import Member, Roster
 from becomingone.hub.table import ChannelTable, RowKey
 from becomingone.hub.trust import Trust
@@ -55,6 +58,8 @@ class Ingest:
         Counts what cannot be counted against a node: topics that are no channel's, frames of strangers.
     trust : Trust
         Tells whose frames they are.
+    kept : KeptFrames or None
+        Takes what nodes keep until it is committed; None: nothing is committed here.
     """
 
     topics: Topics
@@ -64,6 +69,7 @@ class Ingest:
     rules: IngestSection
     refused: Counter[str] = field(default_factory=Counter[str])
     trust: Trust = field(default_factory=Trust)
+    kept: KeptFrames | None = None
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
 
@@ -94,7 +100,10 @@ class Ingest:
             return FrameError("no_about", f"{levels.node} has announced nothing yet")
         try:
             frame = decode_frame(payload)
-            stream = self._streams.get(topic) or self._enrol(topic, member, levels.rest)
+            stream = self._streams.get(topic)
+            if self._settled(member, levels.rest, frame, payload, stream, life=life):
+                return None
+            stream = stream or self._enrol(topic, member, levels.rest)
             self._check(member, stream, frame, life=life, now_us=now_us)
         except FrameError as error:
             member.refused[error.reason] += 1
@@ -104,6 +113,34 @@ class Ingest:
         member.frames += 1
         self.table.store(stream.row, frame)
         return None
+
+    def _settled(
+        self,
+        member: Member,
+        rest: tuple[str, ...],
+        frame: PhaseFrame,
+        payload: bytes,
+        stream: _Stream | None,
+        *,
+        life: int | None,
+    ) -> bool:
+        """Keep a frame that its node keeps; True where that is all there is to do with it.
+
+        What is sent late belongs to the memory alone, whatever its node describes by now. What comes again, because one
+        before it was missing or an acknowledgement was, has been live already.
+        """
+        late = bool(frame.flags & Flags.HISTORICAL)
+        if self.kept is None or len(rest) != 2 or not (late or self._kept(member, rest[1])):
+            return False
+        newest = life if life is not None else member.about.boot if member.about is not None else -1
+        if frame.boot > newest:
+            raise FrameError("boot", f"boot {frame.boot} of {member.id}, which is in its life {newest}")
+        verdict = self.kept.take(StreamKey(member.id, *rest, frame.boot), frame, payload)
+        again = stream is not None and frame.boot == stream.order.boot and frame.seq <= stream.order.seq
+        return late or again or verdict is Verdict.DUPLICATE
+
+    def _kept(self, member: Member, channel: str) -> bool:
+        return member.about is not None and any(c.keep and c.name == channel for c in member.about.channels)
 
     @property
     def streams(self) -> int:

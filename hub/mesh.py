@@ -88,11 +88,12 @@ class MeshEvaluator:
         table = self._table
         weight = table.floats("weight")[rows]
         phasor = table.phasors("tick_phasor")[rows]
+        coherence = table.floats("coherence")[rows]
         p, n_eff = table.floats("p")[rows], table.floats("n_eff")[rows]
         total = PartialSum.of(
             weight=weight,
             phasor=phasor,
-            coherence=table.floats("coherence")[rows],
+            coherence=coherence,
             time_us=table.floats("time_us")[rows].astype(np.int64),
         )
         figures = BandFigures.of(total, weight=weight, p=p, n_eff=n_eff)
@@ -121,6 +122,9 @@ class MeshEvaluator:
             order=figures.order,
             order_p=figures.order_p,
             mean_field=figures.resonance,
+            omega=float((weight * coherence) @ table.floats("omega")[rows]) / total.coherence
+            if total.coherence
+            else 0.0,
             locking=locking,
             locking_n_eff=locking_n_eff,
             ceiling=math.exp(-clock_variance / 2.0),

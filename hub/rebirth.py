@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from becomingone.hub.dispatch import Seal
+from becomingone.hub.commands import NodeCommands
 from becomingone.hub.roster import Member, Rebirths
 from becomingone.scheduling import NANOSECONDS
-from becomingone.wire.command import NodeCommand, encode_node_command
-from becomingone.wire.topics import Topics
+from becomingone.wire.verbs import Verb
 
 REBIRTH_NS: Final = 5 * NANOSECONDS
 """A node is asked to describe itself at most this often."""
@@ -25,22 +23,12 @@ class RebirthRequests:
 
     Parameters
     ----------
-    topics : Topics
-        The cell's topics.
-    boot : int
-        The hub's boot id.
-    seal : callable
-        Seals each command.
-    publish : callable
-        Sends a topic and payload.
+    commands : NodeCommands
+        Sends them.
     """
 
-    def __init__(self, topics: Topics, boot: int, *, seal: Seal, publish: Callable[[str, bytes], object]) -> None:
-        self._topics = topics
-        self._boot = boot
-        self._seal = seal
-        self._publish = publish
-        self._next = 0
+    def __init__(self, commands: NodeCommands) -> None:
+        self._commands = commands
         self._strangers = Rebirths(REBIRTH_NS, most=MAX_STRANGERS)
 
     def ask(self, node: str, member: Member | None, *, now_ns: int, now_us: int) -> None:
@@ -50,9 +38,4 @@ class RebirthRequests:
         elif due := member.rebirth_ns is None or now_ns - member.rebirth_ns >= REBIRTH_NS:
             member.rebirth_ns = now_ns
         if due:
-            topic = self._topics.command(node, "rebirth")
-            command = encode_node_command(NodeCommand(self._boot, self._next, now_us + REBIRTH_EXPIRY_US))
-            payload = self._seal(node, topic, command)
-            if payload is not None:
-                self._next += 1
-                self._publish(topic, payload)
+            self._commands.send(node, Verb.REBIRTH, expires_us=now_us + REBIRTH_EXPIRY_US)

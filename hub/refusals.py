@@ -31,15 +31,22 @@ class RefusalLog:
 
     def note(self, topic: str, error: FrameError, now_ns: int) -> None:
         """Take note of a refusal at an instant of the monotonic clock."""
-        try:
-            source = self._topics.parse_node(topic).node
-        except TopicError:
-            source = OTHERS
-        self._audit.note(source, topic, error, now_ns)
+        self._audit.note(self._source(topic), topic, error, now_ns)
 
     def flush(self, now_ns: int) -> None:
         """Tell what has been waiting; to be called every second or so."""
         self._audit.flush(now_ns)
+
+    def _source(self, topic: str) -> str:
+        """Give the node that a topic speaks for; `OTHERS` where it speaks for none."""
+        try:
+            return self._topics.parse_node(topic).node
+        except TopicError:
+            pass
+        try:
+            return self._topics.parse_cell(topic).names[0]
+        except (TopicError, IndexError):
+            return OTHERS
 
     def _tell(self, report: Report) -> None:
         _LOG(report)

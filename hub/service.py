@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from becomingone.broker.link import Link, LinkFactory, Message, Will
 from becomingone.broker.presence import Presence
 from becomingone.broker.sys_metrics import SysMetrics
 from becomingone.errors import FrameError, TopicError
+from becomingone.hub.clock_server import ClockServer
+from becomingone.hub.collapse import Collapses
+from becomingone.hub.commands import NodeCommands
 from becomingone.hub.config import HubConfig
 from becomingone.hub.descriptions import Descriptions
+from becomingone.hub.desired import DesiredConfigs
 from becomingone.hub.dispatch import Dispatch
 from becomingone.hub.epochs import EpochStore
+from becomingone.hub.events import Events, compact
+from becomingone.hub.frame_log import FrameLog
 from becomingone.hub.ingest import Ingest
+from becomingone.hub.kept import KeptFrames
 from becomingone.hub.mesh import MeshEvaluator
+from becomingone.hub.operations import Operations
 from becomingone.hub.publish import FigurePublisher
 from becomingone.hub.rebirth import RebirthRequests
 from becomingone.hub.refusals import RefusalLog
 from becomingone.hub.roster import Roster
 from becomingone.hub.snapshot import Milestones, snapshot
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.state import MeshState
+from becomingone.hub.states import NodeStates
+from becomingone.hub.sync import SyncPublisher
 from becomingone.hub.table import ChannelTable
 from becomingone.hub.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
-from becomingone.wire.announce import State, parse_state
+from becomingone.wire.announce import State
 from becomingone.wire.topics import Topics
-
-_LOG = logging.getLogger(__name__)
 
 FIGURES_HZ: Final = 10.0
 """The figures' topics change at most so often a second."""
@@ -56,6 +63,8 @@ class Hub:
         Gives the turns.
     epochs : EpochStore, optional
         Keeps the nodes' newest lives over the hub's restarts, in an authenticated cell.
+    frames : FrameLog, optional
+        Where frames that nodes keep are committed; without it nothing is acknowledged, and they keep them.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class Hub:
         clock: MeshClock,
         scheduler: Scheduler,
         epochs: EpochStore | None = None,
+        frames: FrameLog | None = None,
     ) -> None:
         self.config = config
         self.refused: Counter[str] = Counter()
@@ -76,12 +86,19 @@ class Hub:
         self._topics = Topics(config.root, config.cell)
         self._link: Link = links(self._topics.client_id("hub"), Will(self._topics.hub_state, State.LOST.encode()))
         self._presence = Presence(self._link, self._topics.hub_state, scheduler)
+        self._event = Events(self._topics, self._link, clock).tell
         self._bands = config.band_plan()
         self._roster = Roster()
         self._table = ChannelTable()
         self._trust = Trust.of(config, now_us=clock.now_us(), store=epochs)
         self._descriptions = Descriptions(self._topics, self._roster, self._trust, clock)
         self._refusals = RefusalLog(self._topics, lambda content: self._event("distrusted", content))
+        self._kept = (
+            KeptFrames(self._topics, boot, log=frames, link=self._link, trust=self._trust, refuse=self._refuse)
+            if frames is not None
+            else None
+        )
+        self._states = NodeStates(self._descriptions, self._table, refuse=self._refuse, event=self._event)
         self._ingest = Ingest(
             self._topics,
             self._bands,
@@ -90,14 +107,35 @@ class Hub:
             rules=config.ingest,
             refused=self.refused,
             trust=self._trust,
+            kept=self._kept,
+        )
+        self._clock_server = ClockServer(
+            self._topics, boot, link=self._link, clock=clock, trust=self._trust, refuse=self._refuse
         )
         self._evaluator = MeshEvaluator(config, self._table)
         self._figures = FigurePublisher(self._topics, self._retain)
-        expiry_us = int(config.dispatch.expiry_s * 1e6)
-        self._dispatch = Dispatch(self._topics, boot, expiry_us=expiry_us, seal=self._trust.seal)
-        self._rebirths = RebirthRequests(self._topics, boot, seal=self._trust.seal, publish=self._command)
+        self._dispatch = Dispatch.of(config.dispatch, self._topics, boot, self._trust.seal)
+        self._sync = SyncPublisher.of(config, self._topics, boot, self._link.publish)
+        commands = NodeCommands(self._topics, boot, seal=self._trust.seal, publish=self._command)
+        self._rebirths = RebirthRequests(commands)
+        self.operations = Operations(
+            self._topics,
+            link=self._link,
+            commands=commands,
+            roster=self._roster,
+            trust=self._trust,
+            rules=config.operate,
+            clock=clock,
+            scheduler=scheduler,
+            refuse=self._refuse,
+            event=lambda content: self._event("operation", content),
+        )
+        drifted = partial(self._event, "drifted")
+        self._desired = DesiredConfigs(
+            config, boot, topics=self._topics, trust=self._trust, link=self._link, event=drifted
+        )
         self._latest = MeshState(clock.now_us(), ())
-        self._collapsed: set[str] = set()
+        self._collapses = Collapses(config, self.milestones, self._event)
         self._broker: SysMetrics | None = None
         self._turns: list[Repeating] = []
 
@@ -113,9 +151,13 @@ class Hub:
         self._presence.state = State.READY
         self._presence.start()
         if not self._trust.authenticated:
-            link.subscribe(f"{base}/node/+/state", self._take_state, qos=1)
+            link.subscribe(f"{base}/node/+/state", self._states.take, qos=1)
         link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
+        self._clock_server.start()
+        if self._kept is not None:
+            self._kept.start()
         self._presence.on_confirmed(self._listen_to_the_described)
+        self.operations.start()
         link.start()
         for hertz, turn in (
             (self.config.tick_hz, self._tick),
@@ -124,13 +166,19 @@ class Hub:
             (1.0 / SNAPSHOT_S, self._publish_snapshot),
         ):
             self._turns.append(Repeating(self._scheduler, int(NANOSECONDS / hertz), turn))
+        if self._kept is not None:
+            period_ns = int(self.config.memory.commit_s * NANOSECONDS)
+            self._turns.append(Repeating(self._scheduler, period_ns, self._kept.commit))
 
     def stop(self, done: Callable[[], None]) -> None:
         """Publish the last snapshot, take the figures back, say goodbye, call back."""
         for turn in self._turns:
             turn.cancel()
+        self.operations.stop()
         self._publish_snapshot()
         self._figures.withdraw()
+        if self._kept is not None:
+            self._kept.close()
         self._presence.leave(done)
 
     # -- what comes in ---------------------------------------------------------------------------------------------
@@ -139,25 +187,6 @@ class Hub:
         known = error if isinstance(error, FrameError) else FrameError("topic", str(error))
         self.refused[known.reason] += 1
         self._refusals.note(message.topic, known, self._clock.monotonic_ns())
-
-    def _take_state(self, message: Message) -> None:
-        try:
-            state = parse_state(message.payload)
-            member = self._descriptions.member(message, its_own=state is not State.LOST)  # a will, or this hub itself
-        except (FrameError, TopicError) as error:
-            self._refuse(message, error)
-            return
-        before, member.state = member.state, state
-        if state is before:
-            return
-        _LOG.info("node %s: %s", member.id, state)
-        if state is State.READY:
-            self._event("joined", {"node": member.id, "before": before})
-        elif state in (State.LOST, State.DISCONNECTED, State.SLEEPING):
-            self._table.set_alive(member.number, alive=False)
-            kind = {State.LOST: "lost", State.DISCONNECTED: "left", State.SLEEPING: "slept"}[state]
-            if before is not None:  # it was there
-                self._event(kind, {"node": member.id, "before": before})
 
     def _take_about(self, message: Message) -> None:
         try:
@@ -191,6 +220,7 @@ class Hub:
 
     def _connected(self) -> None:
         self._figures.forget()
+        self._desired.forget()
         self._roster.listen(self._clock.monotonic_ns())
 
     def _listen_to_the_described(self) -> None:
@@ -200,9 +230,9 @@ class Hub:
         """
         if self._broker is None:
             if self._trust.authenticated:  # whoever says how a node is, that there is such a node is for it to prove
-                self._link.subscribe(f"{self._topics.base}/node/+/state", self._take_state, qos=1)
+                self._link.subscribe(f"{self._topics.base}/node/+/state", self._states.take, qos=1)
             self._link.subscribe(f"{self._topics.base}/node/+/health", self._take_health)
-            self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame)
+            self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame, qos=1)
             self._broker = SysMetrics(self._link)
 
     def _retain(self, topic: str, payload: bytes) -> bool:
@@ -215,29 +245,9 @@ class Hub:
             if self._link.publish(self._topics.state(member.id), State.LOST.encode(), qos=1, retain=True):
                 self._roster.give_up(member, now_ns)
         self._latest = self._evaluator.evaluate(self._clock.mesh_us(now_ns))
-        for band in self._latest.bands:
-            if band.collapsed != (band.name in self._collapsed):
-                self._collapse_changed(band)
-
-    def _collapse_changed(self, band: BandState) -> None:
-        if band.collapsed:
-            self._collapsed.add(band.name)
-            if self.milestones.first_significant_us is None:
-                self.milestones.first_significant_us = self._latest.time_us
-        else:
-            self._collapsed.discard(band.name)
-        self._event(
-            "collapse" if band.collapsed else "dissipation",
-            {
-                "band": band.name,
-                "coherence": round(band.coherence, 4),
-                "n_eff": round(band.n_eff, 3),
-                "p": float(f"{band.p:.3g}"),
-                "channels": band.channels,
-                "p_false": self.config.kairos.p_false,
-                "dwell_s": self.config.decision.dwell_s,
-            },
-        )
+        if self._sync is not None and self._link.connected:
+            self._sync.take(self._latest, len(self._roster.members))
+        self._collapses.look(self._latest)
 
     def _publish_figures(self) -> None:
         if not self._link.connected:
@@ -252,6 +262,7 @@ class Hub:
         now_ns = self._clock.monotonic_ns()
         for member in self._roster.unsure(now_ns):
             self._rebirths.ask(member.id, member, now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
+        self._desired.look(self._roster.members)
         content = snapshot(
             self._latest,
             roster=self._roster,
@@ -262,29 +273,16 @@ class Hub:
             milestones=self.milestones,
             broker=self._broker.figures.as_json() if self._broker is not None else {},
             authenticated=self._trust.authenticated,
+            config_of=self._desired.seen,
+            kept=self._kept.figures() if self._kept is not None else {},
         )
-        self._retain(self._topics.snapshot, _json(content))
+        self._retain(self._topics.snapshot, compact(content))
         self._refusals.flush(now_ns)
         self._trust.keep()
 
     def _drive_outputs(self) -> None:
-        wanted = self.config.dispatch.band
-        band = self._latest.dominant
-        if wanted is not None:
-            band = next((band for band in self._latest.bands if band.name == wanted), None)
-        if band is not None:
-            for topic, payload in self._dispatch.commands(band, self._roster.members, self._latest.time_us):
-                self._command(topic, payload)
+        for topic, payload in self._dispatch.drive(self._latest, self._roster.members):
+            self._command(topic, payload)
 
-    def _command(self, topic: str, payload: bytes) -> None:
-        self._link.publish(topic, payload, qos=1)
-
-    def _event(self, kind: str, content: dict[str, Any]) -> None:
-        payload = _json({"time_us": self._clock.now_us(), "kind": kind, **content})
-        topic = self._topics.event(kind)
-        self._link.publish(topic, payload, qos=1)
-        self._link.publish(f"{topic}/last", payload, qos=1, retain=True)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    def _command(self, topic: str, payload: bytes) -> bool:
+        return self._link.publish(topic, payload, qos=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ def snapshot(
     milestones: Milestones,
     broker: Mapping[str, str | int | float],
     authenticated: bool = False,
+    kept: Mapping[str, int] | None = None,
+    config_of: Callable[[Member], Mapping[str, str | bool | None]] = lambda _member: {},
 ) -> dict[str, Any]:
     """Put the snapshot together; ``docs/protocol.md`` explains each field."""
     dominant = state.dominant
@@ -57,10 +59,17 @@ def snapshot(
         "phase": _round(dominant.phase) if dominant is not None else None,
         "dominant_band": dominant.name if dominant is not None else None,
         "bands": {band.name: _band(band) for band in state.bands if band.valid},
-        "nodes": {member.id: _node(member, state, table, rows.get(member.id, []), now_ns) for member in roster.members},
+        "nodes": {
+            member.id: {
+                **_node(member, state, table, rows.get(member.id, []), now_ns),
+                "config": dict(config_of(member)),
+            }
+            for member in roster.members
+        },
         "frames": frames,
         "missing": sum(member.missing for member in roster.members),
         "refused": dict(sorted(every.items())),
+        "kept": dict(kept or {}),
         "first_coherence_us": milestones.first_coherence_us,
         "first_significant_us": milestones.first_significant_us,
     }

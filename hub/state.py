@@ -33,6 +33,9 @@ class BandState:
         Order parameter R, 0..1, and the probability of one as great from random phases.
     mean_field : complex
         T_global, of modulus at most 1.
+    omega : float
+        Rate at which its phase goes on, rad/s: the mean of the channels' measured rates, weighted as in T_global; 0
+        where no channel is coherent at all.
     locking : float or None
         Locking order R_lock, 0..1; None until the offsets have been learnt.
     locking_n_eff : float
@@ -55,6 +58,7 @@ class BandState:
     order: float = 0.0
     order_p: float = 1.0
     mean_field: complex = 0j
+    omega: float = 0.0
     locking: float | None = None
     locking_n_eff: float = 0.0
     ceiling: float = 1.0

@@ -8,7 +8,7 @@ from becomingone.errors import FrameError
 from becomingone.hub.config import HubConfig
 from becomingone.hub.epochs import EpochStore
 from becomingone.wire.replay import Lives, Start
-from becomingone.wire.seal import claimed_boot, node_key, open_json, open_sealed, seal
+from becomingone.wire.seal import claimed_boot, node_key, open_json, open_sealed, seal, seal_json
 
 NEVER: Final = Start(-(1 << 62), 0.0)
 """The start of a receiver for which everything is new."""
@@ -113,6 +113,10 @@ class Trust:
             return payload
         newest = self._lives.newest(node)
         return None if newest is None else seal(self._key(self._secret, node), topic, payload, newest)
+
+    def seal_json(self, node: str, topic: str, payload: bytes, boot: int) -> bytes:
+        """Seal a JSON message for a life of a node, which the message names in its field ``boot``."""
+        return payload if self._secret is None else seal_json(self._key(self._secret, node), topic, payload, boot)
 
     def knows(self, node: str) -> bool:
         """Tell whether a node may be taken for a member: it has proved a life, or need not."""

@@ -1,34 +1,58 @@
 """The agent: devices to frames, commands to outputs, and a truthful account of itself.
 
-It runs in the turns of one scheduler, real or virtual, over one link, real or simulated: there is no other path.
+It runs in the turns of one scheduler, real or virtual, over one link, real or simulated: there is no other path. Here
+its parts are put together; each does its work in a file of its own.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import TypedDict
 
-from becomingone.broker.link import Link, LinkFactory, Message, Will
+from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
-from becomingone.devices.contract import Block, Output, Ports, Sensor
 from becomingone.errors import FrameError
-from becomingone.node.config import InputSection, NodeConfig, device_of
-from becomingone.node.describe import describe, plan_channels
+from becomingone.node.account import Account
+from becomingone.node.actuators import Actuators
+from becomingone.node.config import NodeConfig
+from becomingone.node.config_file import Loaded
+from becomingone.node.control import Control
+from becomingone.node.describe import describe
+from becomingone.node.desired import DesiredConfig
+from becomingone.node.hub_watch import HubWatch
+from becomingone.node.identify import Identify
+from becomingone.node.inputs import Inputs
+from becomingone.node.keeping import Keeping
+from becomingone.node.live import LiveFrames
+from becomingone.node.machine import Machine
+from becomingone.node.obey import handlers
+from becomingone.node.operations import Operations
 from becomingone.node.outputs import OutputRunner
-from becomingone.node.pipeline import ChannelId, ChannelPipeline, DevicePipeline
-from becomingone.node.runner import Runner
-from becomingone.node.sampler import Sampler, Status
+from becomingone.node.pipeline import ChannelId
+from becomingone.node.readiness import Readiness
+from becomingone.node.timesync import TimeSync
 from becomingone.node.trust import Trust
-from becomingone.node.vitals import cpu_s, rss_bytes
-from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
-from becomingone.wire.announce import ChannelAbout, Health, OutputState, State
-from becomingone.wire.command import Freshness, decode_node_command
+from becomingone.node.vitals import cpu_s, cpu_temperature_c, rss_bytes
+from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler
+from becomingone.wire.announce import About, Health, State
 from becomingone.wire.frame import PhaseFrame, encode_frame
 from becomingone.wire.topics import Topics
 
 _LOG = logging.getLogger(__name__)
+
+
+class _Wiring(TypedDict):
+    link: Link
+    topics: Topics
+    trust: Trust
+
+
+class _Timing(TypedDict):
+    clock: MeshClock
+    scheduler: Scheduler
+    boot: int
 
 
 class NodeAgent:
@@ -36,112 +60,130 @@ class NodeAgent:
 
     Parameters
     ----------
-    config : NodeConfig
+    loaded : Loaded
         What it is and has.
-    config_sha256 : str
-        Digest of the effective configuration, for ``about``.
-    boot : int
-        The boot id.
-    links : callable
-        Makes the link to the broker.
-    ports : Ports
-        The hardware.
-    clock : MeshClock
-        The node's clocks.
-    scheduler : Scheduler
-        Gives the turns.
-    make_runner : callable
-        Makes, for a device's name, where its blocking calls run.
-    rng : random.Random
-        Spreads retries.
-    pid : int
-        The process, for ``about``; 0 where it has none of its own.
-
-    Raises
-    ------
-    BecomingOneError
-        An output's hardware cannot be had.
+    machine : Machine
+        What it stands on.
     """
 
-    def __init__(
-        self,
-        config: NodeConfig,
-        *,
-        config_sha256: str,
-        boot: int,
-        links: LinkFactory,
-        ports: Ports,
-        clock: MeshClock,
-        scheduler: Scheduler,
-        make_runner: Callable[[str], Runner],
-        rng: random.Random,
-        pid: int,
-    ) -> None:
-        self.config = config
-        self.dropped: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self._sha256 = config_sha256
-        self._boot = boot
-        self._ports = ports
-        self._clock = clock
-        self._scheduler = scheduler
-        self._pid = pid
-        self._frames = 0
-        self._trust = Trust(config.security.node_key(), boot)
-        self._freshness = Freshness()
+    def __init__(self, loaded: Loaded, machine: Machine) -> None:
+        config, boot = loaded.config, machine.boot
+        clock, scheduler = machine.clock, machine.scheduler
+        self._dropped: Counter[str] = Counter()
+        self._kept = 0
+        self._loaded = loaded
+        self._machine = machine
         self._started_ns = scheduler.monotonic_ns()
-        self._topics = Topics(config.root, config.cell)
-        self._link: Link = links(
-            self._topics.client_id("node", config.node),
-            Will(self._topics.state(config.node), State.LOST.encode()),
+        self._trust = trust = Trust(config.security.node_key(), boot)
+        self._topics = topics = Topics(config.root, config.cell)
+        self._link: Link = machine.links(
+            topics.client_id("node", config.node), Will(topics.state(config.node), State.LOST.encode())
         )
-        self._presence = Presence(self._link, self._topics.state(config.node), scheduler)
-        self._pipelines: dict[ChannelId, ChannelPipeline] = {}
-        self._feeds: dict[str, DevicePipeline] = {}
-        self._channels: dict[str, list[ChannelAbout]] = {}
-        self._phase_topics: dict[ChannelId, str] = {}
-        self._statuses: dict[str, Status] = {}
-        self._samplers = [
-            self._make_sampler(entry, make_runner, random.Random(rng.random()))  # noqa: S311 - spreads retries
-            for entry in config.inputs
-        ]
-        self._outputs = self._make_outputs()
-        self._health: Repeating | None = None
+        link = self._link
+        wiring: _Wiring = {"link": link, "topics": topics, "trust": trust}
+        timing: _Timing = {"clock": clock, "scheduler": scheduler, "boot": boot}
+        self._presence = Presence(link, topics.state(config.node), scheduler)
+        self._live = LiveFrames(link, self._presence, scheduler)
+        self._account = Account(
+            config.node, machine, **wiring, presence=self._presence, about=self._about, health=self._vitals
+        )
+        note = loaded.why if loaded.mode == "normal" else f"{loaded.mode} mode: {loaded.why}"
+        self._readiness = Readiness(machine.host, scheduler, note=note)
+        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng)
+        self._control = Control(
+            config.node,
+            bands=config.band_plan(),
+            section=config.emissary,
+            **wiring,
+            verifier=machine.verifier,
+            **timing,
+            on_cell_size=self._resize,
+            p_false=config.kairos.p_false,
+            output_bands=_output_bands(config),
+            signed=trust.authenticated,
+            followed=bool(config.outputs),
+        )
+        self._keeping = Keeping(
+            config.node,
+            **wiring,
+            **timing,
+            store=machine.store,
+            late_per_s=config.spool.late_per_s,
+            presence=self._presence,
+        )
+        self._desired = DesiredConfig(config.node, **wiring, clock=clock, changed=self._account.publish_about)
+        self._inputs = Inputs(config, machine, emit=self._emit, changed=self._devices_changed)
+        self._actuators = Actuators(config, machine, **wiring, alone=self._control.alone, changed=self._devices_changed)
+        self._hub = HubWatch(
+            link=link,
+            topics=topics,
+            clock=scheduler,
+            audit=trust.audit,
+            on_gone=self._actuators.lose,
+            on_ready=self._keeping.retry,
+        )
+        self._identify = Identify(lambda: self.outputs, scheduler=scheduler, led=machine.led)
+        self._operations = Operations(
+            config.node,
+            **wiring,
+            clock=clock,
+            boot=boot,
+            verbs=handlers(machine.host, self._identify, rebirth=self._say_again, realign=self._control.realign),
+        )
 
     def start(self) -> None:
         """Connect, open the devices, sample."""
-        link, topics, node = self._link, self._topics, self.config.node
+        link, presence = self._link, self._presence
         link.on_up(self._announce)
-        self._presence.start()  # after the announcement: a hub that sees the state knows the rest
-        self._presence.on_confirmed(self._publish_health)
-        link.on_down(self._link_lost)
-        link.subscribe(topics.command(node, "rebirth"), self._rebirth, qos=1)
-        for output in self._outputs.values():
-            link.subscribe(topics.output_set(node, output.name), output.command, qos=1)
+        link.on_down(self._readiness.down)
+        presence.start()  # after the announcement: a hub that sees the state knows the rest
+        presence.on_confirmed(self._account.publish_health)
+        presence.on_confirmed(self._readiness.up)
+        self._readiness.start()
+        for part in (self._operations, self._hub, self._desired, self._keeping):
+            part.start()
+        if self.config.clock.sync:
+            self._timesync.start()
+        self._control.start()
+        self._actuators.start()
         link.start()
-        for sampler in self._samplers:
-            sampler.start()
-        period = int(self.config.health_s * NANOSECONDS)
-        self._health = Repeating(self._scheduler, period, self._publish_health)
-        self._become_ready_when_settled()
+        self._inputs.start()
+        self._account.pace(self.config.health_s)
+        self._devices_changed()
 
     def stop(self, done: Callable[[], None]) -> None:
         """Put outputs to rest, publish what happened and ``disconnected``, say goodbye, call back."""
-        self._stop_turns()
-        for output in self._outputs.values():
-            output.rest("the node stops")
-        self._publish_health()
-        self._presence.leave(done)
 
-    def _stop_turns(self) -> None:
-        if self._health is not None:
-            self._health.cancel()
-        for sampler in self._samplers:
-            sampler.close()
+        def leave() -> None:
+            self.halt()
+            self._live.close()
+            self._account.publish_health()
+            self._presence.leave(done)
+
+        self._identify.end()
+        self._readiness.close()
+        self._actuators.close("the node stops", leave)  # before anything that could hold it up: motors first
 
     def halt(self) -> None:
         """Stop sampling at once, without a word: what remains of a power cut when the link is cut too."""
-        self._stop_turns()
+        for part in (self._account, self._timesync, self._control, self._inputs, self._keeping):
+            part.close()
+
+    def apply(self, loaded: Loaded) -> None:
+        """Become what another configuration says, as far as that needs no restart."""
+        self._loaded = loaded
+        config = loaded.config
+        self._inputs.apply(config)
+        self._actuators.apply(config)
+        self._control.apply(config.emissary, _output_bands(config), followed=bool(config.outputs))
+        self._keeping.pace(config.spool.late_per_s)
+        self._account.pace(config.health_s)
+        self._account.publish_about()
+
+    @property
+    def config(self) -> NodeConfig:
+        """What it is and has."""
+        return self._loaded.config
 
     @property
     def state(self) -> State:
@@ -149,151 +191,109 @@ class NodeAgent:
         return self._presence.state
 
     @property
-    def client_id(self) -> str:
-        """The MQTT client identifier of the node's link."""
-        return self._link.client_id
+    def frames(self) -> int:
+        """Frames handed to the link, or kept for the hub."""
+        return self._live.sent + self._kept
 
-    # -- devices ---------------------------------------------------------------------------------------------------
+    @property
+    def dropped(self) -> Counter[str]:
+        """Frames that were made and could not be handed over, by reason."""
+        return self._dropped + self._live.dropped
 
-    def _make_sampler(self, entry: InputSection, make_runner: Callable[[str], Runner], rng: random.Random) -> Sampler:
-        module, options = device_of(entry, self.config.drop_in)
-        return Sampler(
-            entry.name,
-            lambda: module.device(options, self._ports),
-            clock=self._clock,
-            scheduler=self._scheduler,
-            runner=make_runner(entry.name),
-            rng=rng,
-            frames_per_s=self.config.frames_per_s,
-            on_open=lambda device: self._opened(entry, device),
-            on_blocks=lambda blocks: self._take(entry.name, blocks),
-            on_status=lambda status: self._status_changed(entry.name, status),
+    @property
+    def refused(self) -> Counter[str]:
+        """Messages that were refused, by reason."""
+        parts = (
+            self._operations,
+            self._actuators,
+            self._timesync,
+            self._control,
+            self._hub,
+            self._keeping,
+            self._desired,
         )
+        return sum((part.refused for part in parts), Counter[str]())
 
-    def _make_outputs(self) -> dict[str, OutputRunner]:
-        outputs: dict[str, OutputRunner] = {}
-        for entry in self.config.outputs:
-            module, options = device_of(entry, self.config.drop_in)
-            device: Output = module.device(options, self._ports)
-            outputs[entry.name] = OutputRunner(
-                entry.name,
-                device,
-                stale_s=entry.stale_s,
-                clock=self._clock,
-                scheduler=self._scheduler,
-                report=self._publish_output,
-                trust=self._trust,
-            )
-        return outputs
+    @property
+    def outputs(self) -> Mapping[str, OutputRunner]:
+        """The outputs that have been opened, by name."""
+        return self._actuators.outputs
 
-    def _opened(self, entry: InputSection, device: Sensor) -> None:
-        """Connect a device that has been opened, for the first time or again, to its pipelines."""
-        taken = {about.name for name, abouts in self._channels.items() if name != entry.name for about in abouts}
-        planned = plan_channels(
-            self.config,
-            entry,
-            device,
-            boot=self._boot,
-            clock=self._clock,
-            taken=taken,
-            pipelines=self._pipelines,
-        )
-        previous = self._channels.get(entry.name)
-        self._channels[entry.name] = [about for about, _ in planned]
-        self._feeds[entry.name] = DevicePipeline([pair for _, pairs in planned for pair in pairs])
-        for about, _ in planned:
-            for band in about.bands:
-                self._phase_topics[ChannelId(band, about.name)] = self._topics.phase(self.config.node, band, about.name)
-        if previous != self._channels[entry.name]:
-            self._publish_about()
-
-    def _take(self, device: str, blocks: Sequence[Block]) -> None:
-        self._feeds[device].take(blocks, self._emit)
+    def hung(self) -> str | None:
+        """Say what hangs that a restart may cure, if anything does."""
+        return self._inputs.hung()
 
     def _emit(self, identity: ChannelId, frame: PhaseFrame) -> None:
         try:
-            payload = encode_frame(frame)
+            if self._inputs.keeps(identity.channel):
+                self._keeping.keep(identity, frame)
+                self._kept += 1
+            else:
+                topic = self._topics.phase(self.config.node, identity.band, identity.channel)
+                self._live.offer(topic, self._trust.seal(topic, encode_frame(frame)))
         except FrameError as error:
-            self.dropped[error.reason] += 1
+            self._dropped[error.reason] += 1
             _LOG.error("%s/%s: a frame of our own was refused: %s", identity.band, identity.channel, error)
             return
-        topic = self._phase_topics[identity]
-        # Not before this node's description has been routed: a hub could make nothing of them.
-        if self._presence.confirmed and self._link.publish(topic, self._trust.seal(topic, payload)):
-            self._frames += 1
-        elif self._frames:  # before the first connection there was nobody to miss it
-            self.dropped["link down"] += 1
+        self._control.evidence(identity, frame)
 
-    def _status_changed(self, device: str, status: Status) -> None:
-        self._statuses[device] = status
-        self._publish_about()
-        self._become_ready_when_settled()
+    def _resize(self, nodes: int) -> None:
+        self._link.set_cell_size(nodes)
+        self._timesync.set_cell_size(nodes)
 
     # -- what it says of itself ------------------------------------------------------------------------------------
 
-    def _become_ready_when_settled(self) -> None:
+    def _devices_changed(self) -> None:
         """Be ready once every device has either delivered or failed: a node without its sensor still says so."""
-        if self.state is State.INIT and len(self._statuses) == len(self.config.inputs):
+        statuses = self._inputs.statuses | self._actuators.statuses
+        config = self.config
+        self._readiness.devices([entry.name for entry in (*config.inputs, *config.outputs)], statuses)
+        self._account.publish_about()
+        if self.state is State.INIT and self._inputs.settled and self._actuators.settled:
             self._presence.become(State.READY)
 
     def _announce(self) -> None:
-        self._publish_about()
-        for output in self._outputs.values():
-            self._publish_output(output.name, output.state)
+        self._account.publish_about()
+        self._actuators.announce()
 
-    def _link_lost(self, _reason: str) -> None:
-        for output in self._outputs.values():
-            if output.state.doing != "rest":
-                output.rest("the broker is out of reach")
-
-    def _rebirth(self, message: Message) -> None:
+    def _say_again(self) -> None:
         """Describe this node again: a hub has seen frames of it without knowing it."""
-        try:
-            command = decode_node_command(self._trust.open(message.topic, message.payload))
-            self._freshness.check(command, self._clock.now_us())
-        except FrameError as error:
-            self.refused[error.reason] += 1
-            self._trust.audit.note("rebirth", message.topic, error, self._clock.monotonic_ns())
-        else:
-            self._announce()
-            self._presence.become(self.state)
-            self._publish_health()
+        self._announce()
+        self._presence.become(self.state)
+        self._account.publish_health()
 
-    def _publish_about(self) -> None:
-        if self._link.connected:
-            channels = [about for abouts in self._channels.values() for about in abouts]
-            about = describe(
-                self.config,
-                channels=channels,
-                statuses=self._statuses,
-                roles={output.name: output.role for output in self._outputs.values()},
-                config_sha256=self._sha256,
-                boot=self._boot,
-                pid=self._pid,
-            )
-            topic = self._topics.about(self.config.node)
-            payload = self._trust.seal_json(topic, about.model_dump_json().encode())
-            self._link.publish(topic, payload, qos=1, retain=True)
-
-    def _publish_health(self) -> None:
-        self._trust.audit.flush(self._clock.monotonic_ns())
-        if not self._presence.confirmed:  # as with frames: a broker may give what it stores before what it routes
-            return
-        refused = Counter(self.refused)
-        for output in self._outputs.values():
-            refused.update(output.refused)
-        health = Health(
-            uptime_s=(self._scheduler.monotonic_ns() - self._started_ns) / NANOSECONDS,
-            frames=self._frames,
-            dropped=self.dropped.total(),
-            dropped_reasons=dict(self.dropped),
-            rss_bytes=rss_bytes() if self._pid else None,
-            cpu_s=cpu_s() if self._pid else 0.0,
-            clock_sigma_s=self._clock.sigma_s,
-            refused_commands=dict(refused),
+    def _about(self) -> About:
+        return describe(
+            channels=self._inputs.channels,
+            statuses=self._inputs.statuses | self._actuators.statuses,
+            outputs={name: output.role for name, output in self.outputs.items()},
+            loaded=self._loaded,
+            desired_sha256=self._desired.sha256,
+            boot=self._machine.boot,
+            pid=self._machine.pid,
         )
-        self._link.publish(self._topics.health(self.config.node), health.model_dump_json().encode(), retain=True)
 
-    def _publish_output(self, device: str, state: OutputState) -> None:
-        topic = self._topics.output_state(self.config.node, device)
-        self._link.publish(topic, state.model_dump_json().encode(), qos=1, retain=True)
+    def _vitals(self) -> Health:
+        machine, dropped, kept = self._machine, self.dropped, self._keeping.figures
+        return Health(
+            uptime_s=(machine.scheduler.monotonic_ns() - self._started_ns) / NANOSECONDS,
+            frames=self.frames,
+            dropped=dropped.total(),
+            dropped_reasons=dict(dropped),
+            rss_bytes=rss_bytes() if machine.pid else None,
+            cpu_s=cpu_s() if machine.pid else 0.0,
+            temperature_c=cpu_temperature_c() if machine.pid else None,
+            clock_sigma_s=machine.clock.sigma_s,
+            clock_source=self._timesync.source,
+            clock_offset_s=self._timesync.offset_s,
+            refused_commands=dict(self.refused),
+            waiting=len(self._live),
+            kept=kept.count,
+            kept_bytes=kept.bytes,
+            kept_lost=kept.lost,
+            kept_fault=kept.fault,
+        )
+
+
+def _output_bands(config: NodeConfig) -> set[str]:
+    return {entry.band for entry in config.outputs if entry.band is not None}

@@ -12,7 +12,8 @@ from becomingone.devices.contract import Channel, Sensor
 from becomingone.errors import DeviceError, KernelError, TopicError
 from becomingone.kairos.bands import HARDWARE_CLASSES, Band, bands_for
 from becomingone.node.config import InputSection, NodeConfig
-from becomingone.node.pipeline import ChannelId, ChannelPipeline
+from becomingone.node.config_file import Loaded
+from becomingone.node.pipeline import ChannelId, ChannelPipeline, Stream
 from becomingone.node.sampler import Status
 from becomingone.scheduling import MeshClock
 from becomingone.wire.announce import About, BandAbout, ChannelAbout, DeviceAbout, OutputAbout
@@ -42,8 +43,8 @@ def plan_channels(
     taken : collection of str
         Names that other devices of this node have.
     pipelines : dict of ChannelId to ChannelPipeline
-        Those of this life of the node. A device that comes back goes on with its own, so that sequence numbers
-        never repeat; the kernel sees the time between as a gap.
+        Those of this life of the node. A device that comes back as it was goes on with its own, and the kernel sees the
+        time between as a gap; one that has changed gets new ones. Sequence numbers never repeat.
 
     Returns
     -------
@@ -103,39 +104,54 @@ def _plan(
         speed=channel.speed,
         bands=tuple(band.name for band in bands),
         interval_s=frame_s,
+        keep=entry.keep,
     )
     fed: list[tuple[str, ChannelPipeline]] = []
     for band in bands:
         identity = ChannelId(band.name, name)
-        if identity not in pipelines:
+        of = Stream(band, channel, device.origin, frame_s)
+        known = pipelines.get(identity)
+        if known is None or known.of != of:
             pipelines[identity] = ChannelPipeline(
                 identity,
-                band,
-                channel=channel,
-                origin=device.origin,
+                of,
                 boot=boot,
                 clock=clock,
                 p_false=config.kairos.p_false,
-                frame_s=frame_s,
+                first_seq=0 if known is None else known.next_seq,
             )
         fed.append((channel.name, pipelines[identity]))
     return about, fed
 
 
 def describe(
-    config: NodeConfig,
     *,
     channels: Sequence[ChannelAbout],
     statuses: Mapping[str, Status],
-    roles: Mapping[str, str],
-    config_sha256: str,
+    outputs: Mapping[str, str],
+    loaded: Loaded,
+    desired_sha256: str,
     boot: int,
     pid: int,
 ) -> About:
     """Put ``about`` together.
 
+    Parameters
+    ----------
+    channels : sequence of ChannelAbout
+        Those of all devices that have been opened.
+    statuses : mapping of str to Status
+        Each device that has delivered or failed, outputs too.
+    outputs : mapping of str to str
+        The role of each output that has been opened.
+    loaded : Loaded
+        The configuration, and what became of it.
+    desired_sha256 : str
+        Digest of the configuration that the node should have; empty where nobody has said.
+
     The reporting interval is that of the most frequent stream that works; a node without one still sends health.
     """
+    config = loaded.config
     working = [
         channel.interval_s
         for channel in channels
@@ -166,16 +182,22 @@ def describe(
                 available=entry.name in statuses and statuses[entry.name].available,
                 reason=statuses[entry.name].reason if entry.name in statuses else "not opened yet",
             )
-            for entry in config.inputs
+            for entry in (*config.inputs, *config.outputs)
         ),
         outputs=tuple(
             OutputAbout(
-                name=entry.name, kind=entry.kind, role=cast("Literal['display', 'speaker', 'motor']", roles[entry.name])
+                name=entry.name,
+                kind=entry.kind,
+                role=cast("Literal['display', 'speaker', 'motor']", outputs[entry.name]),
             )
             for entry in config.outputs
+            if entry.name in outputs
         ),
         software=f"becomingone {__version__}",
-        config_sha256=config_sha256,
+        config_sha256=loaded.sha256,
         boot=boot,
         pid=pid,
+        mode=loaded.mode,
+        mode_why=loaded.why,
+        desired_sha256=desired_sha256,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,38 @@ _LATE = 3.0
 """Spacings after which a single value that is late is preceded by a gap; time that goes back further is one too."""
 
 
+PER_TAU: Final = 128
+"""Phasors in a time constant of the band that are sent, at most: the filter leaves nothing that more would show."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelId:
     """Where a channel's frames go: the topic's last two levels."""
 
     band: str
     channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a pipeline is made for.
+
+    Parameters
+    ----------
+    band : Band
+        What to demodulate at.
+    channel : Channel
+        The sensor's stream: its rate and floor.
+    origin : str
+        Where the samples come from; flagged in every frame.
+    frame_s : float
+        Least time between frames, s.
+    """
+
+    band: Band
+    channel: Channel
+    origin: Origin
+    frame_s: float
 
 
 Emit = Callable[[ChannelId, PhaseFrame], None]
@@ -40,41 +67,37 @@ class ChannelPipeline:
     ----------
     identity : ChannelId
         Where the frames go.
-    band : Band
-        What to demodulate at.
-    channel : Channel
-        The sensor's stream: its rate and floor.
-    origin : str
-        Where the samples come from; flagged in every frame.
+    of : Stream
+        What it is made for.
     boot : int
         The node's boot id.
     clock : MeshClock
         Gives mesh times and their uncertainty.
     p_false : float
         Probability of calling noise coherent.
-    frame_s : float
-        Least time between frames, s.
+    first_seq : int
+        Number of its first frame.
     """
 
     def __init__(
         self,
         identity: ChannelId,
-        band: Band,
+        of: Stream,
         *,
-        channel: Channel,
-        origin: Origin,
         boot: int,
         clock: MeshClock,
         p_false: float,
-        frame_s: float,
+        first_seq: int = 0,
     ) -> None:
         self.identity = identity
-        self._kernel = ChannelKernel(band, floor=channel.floor, p_false=p_false)
-        self._origin = _ORIGIN_FLAG[origin]
+        self.of = of
+        self.next_seq = first_seq
+        self._kernel = ChannelKernel(of.band, floor=of.channel.floor, p_false=p_false)
+        self._origin = _ORIGIN_FLAG[of.origin]
         self._boot = boot
         self._clock = clock
-        self._frame_ns = int(frame_s * 1e9)
-        self._seq = 0
+        self._frame_ns = int(of.frame_s * 1e9)
+        self._stride = max(1, int(of.band.tau_s * of.channel.rate_hz / PER_TAU))
         self._next_ns: float | None = None
         self._last_frame_ns: int | None = None
         self._flags = Flags.NONE
@@ -127,16 +150,22 @@ class ChannelPipeline:
             self._emit(result, block.start_ns, None, emit)
 
     def _emit(self, result: PhaseBlock, start_ns: int, spacing_ns: float | None, emit: Emit) -> None:
+        phasors = result.phasors
+        if spacing_ns is not None and self._stride > 1:  # the last is always among them: it is the live state
+            first = (len(phasors) - 1) % self._stride
+            phasors = phasors[first :: self._stride]
+            start_ns += round(first * spacing_ns)
+            spacing_ns *= self._stride
         flags = self._flags | self._origin
         flags |= Flags.VALID if result.valid else Flags.NONE
         flags |= Flags.GAP if result.gap else Flags.NONE
         flags |= Flags.NONE if result.decidable else Flags.UNDECIDABLE
         frame = PhaseFrame(
             boot=self._boot,
-            seq=self._seq,
+            seq=self.next_seq,
             time_us=self._clock.mesh_us(start_ns),
-            phasors=_unit(result.phasors),
-            spacing_us=None if len(result.phasors) == 1 or spacing_ns is None else spacing_ns / 1e3,
+            phasors=_unit(phasors),
+            spacing_us=None if len(phasors) == 1 or spacing_ns is None else spacing_ns / 1e3,
             coherence=result.coherence if result.valid else 0.0,
             n_eff=result.n_eff,
             p=result.p if result.valid else 1.0,
@@ -147,7 +176,7 @@ class ChannelPipeline:
             flags=flags,
             resonance=result.resonance,
         )
-        self._seq += 1
+        self.next_seq += 1
         self._flags = Flags.NONE
         emit(self.identity, frame)
 

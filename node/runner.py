@@ -5,11 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol
 
 from becomingone.scheduling import Scheduler
 
-T = TypeVar("T")
+IDLE_S: Final = 5.0
 Outcome = Callable[[object, BaseException | None], None]
 
 
@@ -26,7 +26,7 @@ class Runner(Protocol):
 
 
 class ThreadRunner:
-    """One daemon thread: a device that blocks for ever holds up nobody else, not even the end of the process.
+    """A daemon thread while there is work: a device that blocks for ever holds up nobody else, not even the end.
 
     Parameters
     ----------
@@ -34,29 +34,52 @@ class ThreadRunner:
         Where outcomes are posted.
     name : str
         The thread's name.
+    idle_s : float
+        Seconds without work after which the thread ends; the next work has another.
     """
 
-    def __init__(self, scheduler: Scheduler, name: str) -> None:
+    def __init__(self, scheduler: Scheduler, name: str, *, idle_s: float = IDLE_S) -> None:
         self._scheduler = scheduler
+        self._name = name
+        self._idle_s = idle_s
         self._work: queue.SimpleQueue[tuple[Callable[[], object], Outcome] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._lock = threading.Lock()
+        self._running = False
+        self._closed = False
 
     def submit(self, work: Callable[[], object], outcome: Outcome) -> None:
         """See `Runner.submit`."""
-        self._work.put((work, outcome))
+        with self._lock:
+            if self._closed:
+                return
+            self._work.put((work, outcome))
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def close(self) -> None:
         """See `Runner.close`."""
-        self._work.put(None)
+        with self._lock:
+            self._closed = True
+            self._work.put(None)
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None:
+        while (item := self._next()) is not None:
             work, outcome = item
             result, error = _attempt(work)
             try:
                 self._scheduler.post(lambda r=result, e=error, o=outcome: o(r, e))  # type: ignore[misc]
             except RuntimeError:  # the loop has ended: nobody waits for the outcome
                 return
+
+    def _next(self) -> tuple[Callable[[], object], Outcome] | None:
+        """Wait for work; None when there has been none for a while, or there will be none any more."""
+        try:
+            return self._work.get(timeout=self._idle_s)
+        except queue.Empty:
+            with self._lock:
+                self._running = not self._work.empty()
+                return self._work.get() if self._running else None
 
 
 class InlineRunner:
@@ -80,8 +103,19 @@ class InlineRunner:
         """See `Runner.close`."""
 
 
+class DirectRunner:
+    """Runs the work at once, and hears of the outcome at once: for what never blocks."""
+
+    def submit(self, work: Callable[[], object], outcome: Outcome) -> None:
+        """See `Runner.submit`."""
+        outcome(*_attempt(work))
+
+    def close(self) -> None:
+        """See `Runner.close`."""
+
+
 def _attempt(work: Callable[[], object]) -> tuple[object, BaseException | None]:
     try:
         return work(), None
-    except Exception as error:  # noqa: BLE001 - the one boundary where a device's error becomes "unavailable"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the one boundary where an error becomes "unavailable"
         return None, error

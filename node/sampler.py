@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from becomingone.broker.backoff import Backoff
 from becomingone.devices.contract import Block, Sensor
 from becomingone.errors import DeviceError
-from becomingone.node.runner import Runner
+from becomingone.node.runner import DirectRunner, Runner
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
 
 STALL_S = 5.0
@@ -50,6 +50,8 @@ class Sampler:
         Spreads the retries.
     frames_per_s : float
         How often a bulk source is emptied.
+    latency_s : float
+        The device's delay, taken off the times of what it gives, s.
     on_open : callable
         Called with the device's channels whenever it has been opened.
     on_blocks : callable
@@ -68,6 +70,7 @@ class Sampler:
         runner: Runner,
         rng: random.Random,
         frames_per_s: float,
+        latency_s: float = 0.0,
         on_open: Callable[[Sensor], None],
         on_blocks: Callable[[Sequence[Block]], None],
         on_status: Callable[[Status], None],
@@ -79,8 +82,12 @@ class Sampler:
         self._clock = clock
         self._scheduler = scheduler
         self._runner = runner
+        self._direct = DirectRunner()
         self._backoff = Backoff(rng, base_s=0.5, cap_s=30.0)
         self._frame_period = 1.0 / frames_per_s
+        self._latency_ns = round(latency_s * NANOSECONDS)
+        self._delivered = False
+        self._works_since: int | None = None
         self._on_open = on_open
         self._on_blocks = on_blocks
         self._on_status = on_status
@@ -92,6 +99,13 @@ class Sampler:
         self._busy_since: int | None = None
         self._stall_ns = int(STALL_S * NANOSECONDS)
         self._closed = False
+
+    @property
+    def hung_ns(self) -> int:
+        """How long the present read of a device that has delivered before has been under way, ns."""
+        if self._busy_since is None or not self._delivered:
+            return 0
+        return self._clock.monotonic_ns() - self._busy_since
 
     def start(self) -> None:
         """Open the device."""
@@ -162,15 +176,19 @@ class Sampler:
         device = self._device
         if device is not None:
             self._busy_since = now
-            self._runner.submit(lambda: self._timed(device), self._taken)
+            reader = self._direct if getattr(device, "instant", False) else self._runner
+            reader.submit(lambda: self._timed(device), self._taken)
 
     def _timed(self, device: Sensor) -> tuple[bool, list[Block]]:
         """Read, and tell whether it is a bulk source, which times its samples itself."""
         before = self._clock.monotonic_ns()
         reading = device.read()
         if not isinstance(reading, Mapping):
-            return True, list(reading)
-        middle = (before + self._clock.monotonic_ns()) // 2
+            blocks = list(reading)
+            if self._latency_ns:
+                blocks = [replace(block, start_ns=block.start_ns - self._latency_ns) for block in blocks]
+            return True, blocks
+        middle = (before + self._clock.monotonic_ns()) // 2 - self._latency_ns
         return False, [
             Block(
                 channel.name,
@@ -198,8 +216,10 @@ class Sampler:
             if bulk:
                 period = max(period, self._frame_period)
             self._stall_ns = int(max(STALL_S, 3 * period) * NANOSECONDS)
-            self._pace = Repeating(self._scheduler, max(1, int(period * NANOSECONDS)), self._read)
-        self._backoff.succeeded()
+            self._pace = Repeating(self._scheduler, max(1, int(period * NANOSECONDS)), self._read, aligned=bulk)
+        self._delivered = True
+        if self._works_since is None:
+            self._works_since = self._clock.monotonic_ns()
         self._set_status(Status(available=True))
         if blocks:
             try:
@@ -212,6 +232,9 @@ class Sampler:
         self._let_go()
         _LOG.debug("%s failed", self.name, exc_info=error)
         self._set_status(Status(available=False, reason=f"{error}" or type(error).__name__))
+        if self._works_since is not None:  # one that works for a moment only, over and over, is no success
+            self._backoff.held(self._clock.monotonic_ns() - self._works_since)
+            self._works_since = None
         self._retry = self._scheduler.call_at(self._scheduler.monotonic_ns() + self._backoff.next_ns(), self.start)
 
     def _stop_pace(self) -> None:

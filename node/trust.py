@@ -7,7 +7,7 @@ from typing import Final
 
 from becomingone.errors import FrameError
 from becomingone.wire.audit import Audit, log_to
-from becomingone.wire.seal import open_sealed, seal, seal_json
+from becomingone.wire.seal import open_json, open_sealed, seal, seal_json
 
 _LIVES_BACK: Final = 4
 """Earlier lives of this node that a refused command is tried with, only to say what was wrong with it."""
@@ -34,6 +34,11 @@ class Trust:
         self._boot = boot
         self.audit = Audit(log_to(logging.getLogger(__name__)))
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether everything between the hub and this node is sealed."""
+        return self._key is not None
+
     def seal(self, topic: str, payload: bytes) -> bytes:
         """Seal a CBOR message to the hub."""
         return payload if self._key is None else seal(self._key, topic, payload, self._boot)
@@ -41,6 +46,20 @@ class Trust:
     def seal_json(self, topic: str, payload: bytes) -> bytes:
         """Seal a JSON message to the hub."""
         return payload if self._key is None else seal_json(self._key, topic, payload, self._boot)
+
+    def open_json(self, topic: str, payload: bytes, boot: int) -> None:
+        """Check a JSON message of the hub, which says for which life of this node it is.
+
+        Raises
+        ------
+        FrameError
+            As `open`.
+        """
+        if self._key is None:
+            return
+        open_json(self._key, topic, payload, boot)
+        if boot != self._boot:
+            raise FrameError("wrong_epoch", f"sent to life {boot} of this node, which is in its life {self._boot}")
 
     def open(self, topic: str, payload: bytes) -> bytes:
         """Check a CBOR message of the hub before anything else is done with it, and give it as it came.

@@ -16,6 +16,14 @@ def rss_bytes() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def cpu_temperature_c() -> float | None:
+    """Give the processor's temperature in °C; None where the kernel has no thermal zone (thermal, sysfs-api)."""
+    try:
+        return int(Path("/sys/class/thermal/thermal_zone0/temp").read_text("ascii")) / 1000
+    except (OSError, ValueError):
+        return None
+
+
 def cpu_s() -> float:
     """Processor seconds that this process has used, in user and system mode."""
     usage = resource.getrusage(resource.RUSAGE_SELF)

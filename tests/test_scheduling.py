@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+from dataclasses import dataclass
 
 import pytest
 
-from becomingone.scheduling import NANOSECONDS, LoopScheduler, MeshClock, Repeating, Scheduler, SystemClock
+from becomingone.scheduling import (
+    NANOSECONDS,
+    SLEW,
+    STEP_NS,
+    LoopScheduler,
+    MeshClock,
+    Repeating,
+    Scheduler,
+    SystemClock,
+)
 from becomingone.sim.clock import VirtualScheduler
 
 START_US = 1_700_000_000_000_000
@@ -185,6 +196,107 @@ def test_the_uncertainty_includes_how_long_the_look_at_the_clocks_took() -> None
     assert MeshClock(SteppingClock(), 0.01).sigma_s == 0.01
     assert MeshClock(SteppingClock(look_ns=2_000_000), 0.0).sigma_s == pytest.approx(0.002)
     assert MeshClock(SteppingClock(look_ns=3_000_000), 0.004).sigma_s == pytest.approx(0.005)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Mesh time as it has been measured."""
+
+    at_ns: int
+    mesh_ns: int
+    skew: float = 0.0
+    sigma: float = 1e-5
+
+    def sigma_s(self, now_ns: int) -> float:
+        return self.sigma + 1e-6 * (now_ns - self.at_ns) / NANOSECONDS
+
+
+def steered(ahead_ns: int = 0, skew: float = 0.0) -> tuple[SteppingClock, MeshClock]:
+    """A clock that has been told once where mesh time is."""
+    machine = SteppingClock()
+    clock = MeshClock(machine, 0.01)
+    clock.steer(Known(machine.ns, START_US * 1_000 + ahead_ns, skew))
+    return machine, clock
+
+
+@pytest.mark.parametrize("hours", [-2, 0, 3])
+def test_the_first_measurement_steps_mesh_time(hours: int) -> None:
+    machine, clock = steered(hours * 3600 * NANOSECONDS, skew=1e-5)
+    assert (clock.steered, clock.steps) == (True, 0)
+    assert clock.now_us() == START_US + hours * 3_600_000_000
+    assert clock.mesh_us(machine.ns - NANOSECONDS) == clock.now_us() - 1_000_010  # what was sampled before it, too
+    machine.pass_ns(100 * NANOSECONDS)
+    assert clock.now_us() == START_US + hours * 3_600_000_000 + 100_001_000
+
+
+@pytest.mark.parametrize("away_ns", [-5_000_000, -40_000, -1, 0, 1, 40_000, 5_000_000])
+def test_a_later_measurement_slews_it_and_it_neither_jumps_nor_goes_back(away_ns: int) -> None:
+    machine, clock = steered()
+    machine.pass_ns(NANOSECONDS)
+    said = [clock.mesh_ns(machine.ns - behind) for behind in range(0, 100_000_000, 1_000_000)]
+    clock.steer(Known(machine.ns, clock.mesh_ns(machine.ns) + away_ns), may_step=True)
+    assert [clock.mesh_ns(machine.ns - behind) for behind in range(0, 100_000_000, 1_000_000)] == said
+    before, last = clock.mesh_ns(machine.ns), machine.ns
+    for _ in range(1200):
+        machine.pass_ns(10_000_000)
+        now = clock.mesh_ns(machine.ns)
+        assert now > before
+        assert abs((now - before) - (machine.ns - last)) <= SLEW * 10_000_000 + 1
+        before, last = now, machine.ns
+    assert abs(clock.mesh_ns(machine.ns) - (START_US * 1_000 + machine.ns - 5 * NANOSECONDS) - away_ns) <= 2
+    assert clock.steps == 0
+
+
+def test_a_correction_that_is_corrected_has_no_corner_of_its_own() -> None:
+    machine, clock = steered()
+    rng = random.Random(1)
+    instants: list[int] = []
+    for _ in range(200):
+        machine.pass_ns(rng.randrange(1, 3 * NANOSECONDS))
+        here = clock.mesh_ns(machine.ns)
+        clock.steer(Known(machine.ns, here + rng.randrange(-2_000_000, 2_000_000), rng.uniform(-1e-4, 1e-4)))
+        assert clock.mesh_ns(machine.ns) == here
+        instants += [clock.mesh_ns(machine.ns + ahead) for ahead in range(-1_000_000, 1, 250_000)]
+    assert instants == sorted(instants)
+    assert len(clock._pieces) <= 64
+
+
+def test_it_steps_only_where_it_may_and_only_far() -> None:
+    machine, clock = steered()
+    far = Known(machine.ns, START_US * 1_000 + 3600 * NANOSECONDS)
+    assert clock.steer(far) == 0
+    assert clock.now_us() == START_US
+    assert clock.sigma_s == pytest.approx(3600.0)  # it is that far from what is known
+    assert clock.steer(far, may_step=True) == 3600 * NANOSECONDS
+    assert clock.now_us() == START_US + 3_600_000_000
+    assert clock.steps == 1
+    assert clock.steer(Known(machine.ns, far.mesh_ns - STEP_NS), may_step=True) == 0
+    assert clock.steps == 1
+
+
+def test_the_uncertainty_is_the_measurement_s_and_grows_with_its_age_and_the_correction_that_is_left() -> None:
+    machine, clock = steered()
+    assert clock.sigma_s == pytest.approx(1e-5)
+    machine.pass_ns(100 * NANOSECONDS)
+    assert clock.sigma_s == pytest.approx(1.1e-4)
+    clock.steer(Known(machine.ns, clock.mesh_ns(machine.ns) + 500_000, sigma=3e-4))
+    assert clock.sigma_s == pytest.approx(math.hypot(3e-4, 5e-4))
+    machine.pass_ns(2 * NANOSECONDS)
+    assert clock.sigma_s == pytest.approx(3.02e-4)
+
+
+@pytest.mark.parametrize("step_us", [3_600_000_000, -3_600_000_000])
+def test_a_step_of_the_system_clock_does_not_disturb_what_has_been_measured(step_us: int) -> None:
+    machine, clock = steered(skew=2e-5)
+    machine.us += step_us
+    machine.pass_ns(10 * NANOSECONDS)
+    assert clock.now_us() == START_US + 10_000_200
+
+
+@pytest.mark.parametrize("skew", [0.03, -0.03, math.nan])
+def test_a_line_that_no_oscillator_follows_is_refused(skew: float) -> None:
+    with pytest.raises(ValueError, match="a skew is within"):
+        steered(skew=skew)
 
 
 # Schedulers

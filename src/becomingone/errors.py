@@ -48,6 +48,10 @@ class DeviceError(BecomingOneError, RuntimeError):
     """A device module that breaks the contract (no ``Options``, no ``Device``, a bad kind, ...)."""
 
 
+class DeviceBrokenError(DeviceError):
+    """A device module that is there and of no use: its import fails or does not return, or it breaks the contract."""
+
+
 class DeviceUnavailableError(BecomingOneError, OSError):
     """A device that is not there, or not now: the node marks it unavailable and tries again later."""
 

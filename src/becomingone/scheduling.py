@@ -7,15 +7,31 @@ was given. `LoopScheduler` is the real one, on asyncio; the deterministic bench 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 NANOSECONDS = 1_000_000_000
 """Nanoseconds in a second."""
 
 MICROSECONDS = 1_000_000
 """Microseconds in a second."""
+
+STEP_NS: Final = 20_000_000
+"""Mesh time that is further away is stepped, where it may be; nearer, it is slewed."""
+
+SLEW: Final = 5e-4
+"""By how much mesh time runs faster or slower while it is corrected; as adjtime does (500 ppm)."""
+
+LEAST_SLEW_NS: Final = NANOSECONDS
+"""The smallest correction takes so long, too."""
+
+MOST_SKEW: Final = 0.02
+"""Greatest skew of a line that a mesh clock follows."""
+
+_PIECES: Final = 64
 
 
 class Clock(Protocol):
@@ -98,9 +114,14 @@ class Repeating:
     callback : callable
         Called without arguments; an exception that leaves it reaches the scheduler, and the repetition goes on: one
         bad turn must not end all later ones in silence.
+    aligned : bool
+        Whether the calls are due at multiples of the period on the monotonic clock instead: what has the same period
+        then has its turns together, and the machine may sleep in between.
     """
 
-    def __init__(self, scheduler: Scheduler, period_ns: int, callback: Callable[[], None]) -> None:
+    def __init__(
+        self, scheduler: Scheduler, period_ns: int, callback: Callable[[], None], *, aligned: bool = False
+    ) -> None:
         if period_ns < 1:
             msg = f"a period is at least 1 ns, not {period_ns}"
             raise ValueError(msg)
@@ -108,7 +129,8 @@ class Repeating:
         self._scheduler = scheduler
         self._period = period_ns
         self._callback = callback
-        self._due = scheduler.monotonic_ns() + period_ns
+        now = scheduler.monotonic_ns()
+        self._due = now + period_ns - (now % period_ns if aligned else 0)
         self._cancelled = False
         self._timer: Timer = scheduler.call_at(self._due, self._turn)
 
@@ -133,11 +155,47 @@ class Repeating:
         self._timer = self._scheduler.call_at(self._due, self._turn)
 
 
+class MeshLine(Protocol):
+    """What is known of mesh time: ``mesh_ns + (1 + skew)·(t − at_ns)`` at an instant t of the monotonic clock, ns."""
+
+    @property
+    def at_ns(self) -> int:
+        """An instant of the monotonic clock, ns."""
+        ...
+
+    @property
+    def mesh_ns(self) -> int:
+        """Mesh time then, ns since the Unix epoch."""
+        ...
+
+    @property
+    def skew(self) -> float:
+        """Rate of mesh time against the monotonic clock, minus 1."""
+        ...
+
+    def sigma_s(self, now_ns: int) -> float:
+        """Give the standard deviation of the mesh time that this says an instant is, s."""
+        ...
+
+
+class _Piece(NamedTuple):
+    """A piece of the map, from an instant on."""
+
+    at_ns: int
+    mesh_ns: int
+    skew: float
+
+    def __call__(self, monotonic_ns: int) -> int:
+        passed = monotonic_ns - self.at_ns
+        return self.mesh_ns + passed + round(self.skew * passed)
+
+
 class MeshClock:
-    """Monotonic time and its map to mesh time, µs since the Unix epoch.
+    """Monotonic time and its map to mesh time.
 
     The map is read off the system clock once, at the start, so that a later step of the system clock disturbs no
-    phase. Estimating it over MQTT takes this place when clock synchronisation comes.
+    phase. `steer` brings it to what has been measured since: by a step where that is allowed, else by a map that is
+    continuous and never goes back. What it has said of an instant stays said, for the last 32 corrections.
 
     Parameters
     ----------
@@ -145,25 +203,97 @@ class MeshClock:
         The machine's clocks.
     sigma_s : float
         Standard deviation of the system clock against the mesh's, s; at least 0.
+
+    Attributes
+    ----------
+    steered : bool
+        Whether mesh time has been measured; else it is the system clock's.
+    steps : int
+        How often it has been stepped after the first time.
     """
 
     def __init__(self, clock: Clock, sigma_s: float = 0.0) -> None:
+        self.steered = False
+        self.steps = 0
         self._clock = clock
         before = clock.monotonic_ns()
-        self._origin_us = clock.time_us()
+        origin_us = clock.time_us()
         after = clock.monotonic_ns()
-        self._origin_ns = (before + after) // 2
+        self._pieces = deque((_Piece((before + after) // 2, origin_us * 1_000, 0.0),), maxlen=_PIECES)
         bracket_s = (after - before) / (2 * NANOSECONDS)
-        self.sigma_s = float((sigma_s**2 + bracket_s**2) ** 0.5)
+        self._unsteered_s = float((sigma_s**2 + bracket_s**2) ** 0.5)
+        self._line: MeshLine | None = None
+
+    @property
+    def sigma_s(self) -> float:
+        """Standard deviation of mesh time as it is told now, s; grows with the time since the last measurement."""
+        line = self._line
+        if line is None:
+            return self._unsteered_s
+        now_ns = self._clock.monotonic_ns()
+        return float(math.hypot(line.sigma_s(now_ns), (_on(line, now_ns) - self.mesh_ns(now_ns)) / NANOSECONDS))
 
     def monotonic_ns(self) -> int:
         """Nanoseconds on a clock that only moves forwards."""
         return self._clock.monotonic_ns()
 
+    def mesh_ns(self, monotonic_ns: int) -> int:
+        """Mesh time at an instant of the monotonic clock, ns since the Unix epoch."""
+        for piece in reversed(self._pieces):
+            if piece.at_ns <= monotonic_ns:
+                return piece(monotonic_ns)
+        return self._pieces[0](monotonic_ns)
+
     def mesh_us(self, monotonic_ns: int) -> int:
-        """Mesh time at an instant of the monotonic clock."""
-        return self._origin_us + (monotonic_ns - self._origin_ns) // 1_000
+        """Mesh time at an instant of the monotonic clock, µs since the Unix epoch."""
+        return self.mesh_ns(monotonic_ns) // 1_000
 
     def now_us(self) -> int:
         """Mesh time now."""
         return self.mesh_us(self._clock.monotonic_ns())
+
+    def steer(self, line: MeshLine, *, may_step: bool = False) -> int:
+        """Go over to a line.
+
+        Parameters
+        ----------
+        line : MeshLine
+            What has been measured; its skew is within ±`MOST_SKEW`.
+        may_step : bool
+            Step where it is further away than `STEP_NS`, and change what was said of the past with it. The first time
+            steps in any case. Otherwise mesh time runs up to `SLEW` faster or slower until it is on the line.
+
+        Returns
+        -------
+        int
+            By how much mesh time has been stepped, ns; 0 where it has not.
+
+        Raises
+        ------
+        ValueError
+            The skew is out of range.
+        """
+        if not abs(line.skew) <= MOST_SKEW:
+            msg = f"a skew is within ±{MOST_SKEW:g}, not {line.skew}"
+            raise ValueError(msg)
+        now_ns = self._clock.monotonic_ns()
+        here_ns = self.mesh_ns(now_ns)
+        away_ns = _on(line, now_ns) - here_ns
+        self._line = line
+        if not self.steered or (may_step and abs(away_ns) > STEP_NS):
+            self.steps += self.steered
+            self.steered = True
+            self._pieces.clear()
+            self._pieces.append(_Piece(now_ns, here_ns + away_ns, line.skew))
+            return away_ns
+        while self._pieces[-1].at_ns > now_ns:  # the end of an earlier correction, which this one replaces
+            self._pieces.pop()
+        lasts_ns = max(LEAST_SLEW_NS, round(abs(away_ns) / SLEW))
+        slewing = _Piece(now_ns, here_ns, line.skew + away_ns / lasts_ns)
+        self._pieces.append(slewing)
+        self._pieces.append(_Piece(now_ns + lasts_ns, slewing(now_ns + lasts_ns), line.skew))
+        return 0
+
+
+def _on(line: MeshLine, now_ns: int) -> int:
+    return _Piece(line.at_ns, line.mesh_ns, line.skew)(now_ns)

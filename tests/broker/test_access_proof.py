@@ -42,6 +42,7 @@ def branch(node: str) -> list[Row]:
         Row(f"{HOME}node/{node}/about", node, PEOPLE),
         Row(f"{HOME}node/{node}/health", node, PEOPLE),
         Row(f"{HOME}node/{node}/phase/stride/gyr_z", node, PEOPLE),
+        Row(f"{HOME}node/{node}/kept", node, PEOPLE),
         Row(f"{HOME}node/{node}/oscillator/stride", node, PEOPLE),
         Row(f"{HOME}node/{node}/output/light/state", node, RESULTS),
         Row(f"{HOME}node/{node}/output/light/set", "hub", f"{node} {PEOPLE}"),
@@ -53,6 +54,8 @@ def branch(node: str) -> list[Row]:
         Row(f"{HOME}clock/ping/{node}", node, PEOPLE),
         Row(f"{HOME}clock/pong/{node}", "hub", f"{node} {PEOPLE}"),
         Row(f"{HOME}request/{node}/light", "anna", PEOPLE),
+        Row(f"{HOME}request/{node}/cmd/restart", "anna", PEOPLE),
+        Row(f"{HOME}answer/{node}/anna-17", "hub", PEOPLE),
         # what the protocol has not got
         Row(f"{HOME}node/{node}", NOBODY, PEOPLE),
         Row(f"{HOME}node/{node}/unknown", NOBODY, PEOPLE),
@@ -63,6 +66,8 @@ def branch(node: str) -> list[Row]:
         Row(f"{HOME}node/{node}/cmd", NOBODY, PEOPLE),
         Row(f"{HOME}node/{node}/cmd/restart/now", NOBODY, PEOPLE),
         Row(f"{HOME}request/{node}", NOBODY, PEOPLE),
+        Row(f"{HOME}request/{node}/cmd/restart/now", NOBODY, PEOPLE),
+        Row(f"{HOME}request/{node}/light/restart", NOBODY, PEOPLE),
     ]
 
 
@@ -249,6 +254,7 @@ def test_the_table_here_holds_every_kind_of_topic() -> None:
         topics.phase("kitchen", "stride", "gyr_z"), topics.oscillator("kitchen", "stride"), topics.reply("kitchen", 7),
         topics.output_set("kitchen", "light"), topics.output_state("kitchen", "light"),
         topics.command("kitchen", "rebirth"), topics.request("kitchen", "light"), topics.ack("kitchen"),
+        topics.operate("kitchen", "restart"), topics.answer("kitchen", "anna-17"),
         topics.clock_ping("kitchen"), topics.clock_pong("kitchen"), topics.sync("stride"), topics.aggregate("garage"),
         topics.hub_state, topics.snapshot, topics.event("collapse"),
         *(topics.figure(figure) for figure in CELL_FIGURES),

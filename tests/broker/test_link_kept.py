@@ -1,7 +1,7 @@
 """Messages kept until the hub has committed them: every one arrives, once, in order, whatever is lost on the way."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from becomingone.broker.kept import KeptSender
@@ -56,7 +56,7 @@ def link():
 
 
 def sender_of(link, scheduler, *, most_bytes=1_000_000, store=None, **options):
-    store = store or MemoryStore(most_bytes)
+    store = MemoryStore(most_bytes) if store is None else store
     return KeptSender(link, store, scheduler, content_type="application/cbor", **options)
 
 
@@ -194,6 +194,55 @@ def test_what_is_late_is_marked_and_paced_and_does_not_hold_up_the_rest(link, sc
     assert link.take() == [b"a4!", b"a5"]
 
 
+def test_a_hole_is_told_before_anything_after_it_is_sent(link, scheduler):
+    told = []
+    sender = sender_of(link, scheduler, on_hole=lambda: told.append((dict(sender.oldest()), len(link.sent))))
+    keep(sender, 0, 1, 4, 5)
+    assert link.take() == [b"a0", b"a1"], "what comes after the hole waits"
+    sender.acknowledged("a", 1, 1)
+    assert told == [({("a", 1): 4}, 0)]
+    assert link.take() == [b"a4", b"a5"]
+    sender.acknowledged("a", 1, 5)
+    assert sender.oldest() == {}
+    assert sender.dropped == 0
+
+
+def test_what_lost_all_that_it_had_still_says_where_it_goes_on(link, scheduler):
+    link.connected = False
+    sender = sender_of(link, scheduler, most_bytes=2 * len("t/a" + "a0"))
+    keep(sender, 0, 1)
+    keep(sender, 0, 1, stream="b")
+    assert sender.oldest() == {("a", 1): 2, ("b", 1): 0}
+    sender.acknowledged("a", 1, 1)
+    assert sender.oldest() == {("b", 1): 0}
+
+
+def test_what_cannot_be_rendered_is_given_up_once_all_before_it_is_committed(link, scheduler):
+    sender = sender_of(link, scheduler, render=lambda entry, late: None if entry.seq == 2 else entry.payload)
+    keep(sender, *range(4))
+    assert link.take() == [b"a0", b"a1"]
+    sender.acknowledged("a", 1, 1)
+    assert link.take() == [b"a3"]
+    assert (sender.dropped, sender.oldest()) == (1, {("a", 1): 3})
+
+
+def test_of_an_earlier_life_the_hub_may_have_more_than_is_left(link, scheduler):
+    store = MemoryStore(1_000)
+    for seq in (7, 8):
+        store.append(Kept(("a", 1), seq, "t", b"old%d" % seq))
+    sender = sender_of(link, scheduler, store=store)
+    sender.acknowledged("a", 1, 20)
+    assert len(sender) == sender.refused == 0
+
+
+def test_a_store_that_has_come_back_is_sent_after_a_retry(link, scheduler):
+    store = MemoryStore(1_000)
+    sender = sender_of(link, scheduler, store=store)
+    store.append(Kept(("a", 1), 7, "t", b"from the disk"))
+    sender.retry()
+    assert link.take() == [b"from the disk"]
+
+
 def test_a_closed_sender_is_silent(link, scheduler):
     sender = sender_of(link, scheduler)
     keep(sender, 0)
@@ -229,7 +278,7 @@ class Road:
                 sender.acknowledged(*acknowledgement)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False), st.floats(0.0, 0.4), st.floats(0.0, 0.3))
 def test_whatever_is_lost_or_doubled_on_the_way_all_arrive_once_in_order(rng, loss, doubling):
     scheduler = VirtualScheduler()

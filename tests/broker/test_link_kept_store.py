@@ -1,11 +1,13 @@
 """Where kept messages wait, and the half of the hub that takes them."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from becomingone.broker.kept_receiver import KeptReceiver, Verdict
-from becomingone.broker.kept_store import Kept, MemoryStore
+from becomingone.broker.kept_store import Gone, Kept, MemoryStore
 
 # -- the store -----------------------------------------------------------------------------------------------------
 
@@ -23,9 +25,13 @@ def test_the_store_holds_what_a_simple_model_holds(steps):
             entry = Kept((stream, 1), following[stream], "", bytes(5))
             following[stream] += 1
             model.append(entry)
-            dropped = store.append(entry)
-            assert dropped == model[: max(0, len(model) - 12)]
-            del model[: len(dropped)]
+            gone = model[: max(0, len(model) - 12)]
+            del model[: len(gone)]
+            highest = {one.stream: one.seq for one in gone}
+            counts = Counter(one.stream for one in gone)
+            assert store.append(entry) == [Gone(name, seq, counts[name]) for name, seq in highest.items()]
+        assert store.oldest() == (model[0] if model else None)
+        assert store.taken == 5 * len(model)
         assert len(store) == len(model)
         assert sorted(store.streams()) == sorted({entry.stream for entry in model})
         for name in "abc":
@@ -92,3 +98,17 @@ def test_it_follows_so_many_streams_and_no_more():
     assert receiver.oldest_kept("c", 1, 5) == 0
     receiver.forget("a", 1)
     assert receiver.take("c", 1, 0) is Verdict.NEW
+
+
+def test_what_could_not_be_committed_is_received_again():
+    receiver = KeptReceiver()
+    for seq in range(4):
+        receiver.take("a", 1, seq)
+    receiver.committed("a", 1, 1)
+    receiver.rollback()
+    assert [receiver.take("a", 1, seq) for seq in (1, 3, 2, 3)] == [
+        Verdict.DUPLICATE,
+        Verdict.EARLY,
+        Verdict.NEW,
+        Verdict.NEW,
+    ]

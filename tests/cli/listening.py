@@ -23,8 +23,12 @@ class Stranger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        before = self._client.socket()
         self._client.disconnect()
         self._client.loop_stop()
+        for stream in (before, self._client.socket()):
+            if stream is not None:
+                stream.close()  # on a busy machine paho's thread may end before it has done so
 
     def _heard(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         with self._changed:

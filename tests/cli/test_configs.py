@@ -71,6 +71,78 @@ def test_a_fault_is_told_with_file_line_and_field(
     assert "Traceback" not in told
 
 
+def test_the_faults_of_a_file_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("node: kitchen\nhealth_s: 0\nfoo: 1\n")
+    assert main(["config", "check", "--json", str(path), "--set", "frames_per_s=x"]) == 2
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert (told["file"], told["kind"], told["sha256"], err) == (str(path), "node", None, "")
+    assert [(problem["source"], problem["line"], problem["field"]) for problem in told["problems"]] == [
+        (str(path), 2, "health_s"),
+        (str(path), 3, "foo"),
+        ("--set frames_per_s", None, "frames_per_s"),
+    ]
+    assert told["problems"][0]["message"] == "must be at least 1 (got 0)"
+    assert told["problems"][0]["text"] == f"{path}:2: health_s: must be at least 1 (got 0)"
+    assert main(["config", "check", "--json", str(tmp_path / "none.yaml")]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["message"] == "there is no such file"
+
+
+def test_the_digest_of_a_good_file_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text("node: kitchen\n")
+    assert main(["config", "check", "--json", str(path)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"file": str(path), "kind": "node", "sha256": told["sha256"], "problems": []}
+    main(["config", "check", str(path)])
+    assert told["sha256"] in capsys.readouterr().out
+
+
+DIFFERENCES = [
+    # old, new, what a running node takes, what needs a restart
+    ("node: n\n", "node: n\nhealth_s: 30\n", [], []),
+    ("node: n\n", "node: n\nhealth_s: 5\n", ["health_s"], []),
+    ("node: n\n", "node: m\nlogging: {level: DEBUG}\n", ["logging.level"], ["node"]),
+    (
+        "cell: home\ntick_hz: 20\n",
+        "cell: home\ntick_hz: 10\nlogging: {level: DEBUG}\n",
+        [],
+        ["logging.level", "tick_hz"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "hot", "restart"), DIFFERENCES)
+def test_what_another_file_changes(
+    old: str, new: str, hot: list[str], restart: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(tmp_path / "old.yaml"), str(tmp_path / "new.yaml")]
+    Path(paths[0]).write_text(old)
+    Path(paths[1]).write_text(new)
+    assert main(["config", "diff", "--json", *paths]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (sorted(told["hot"]), sorted(told["restart"])) == (hot, restart)
+    assert main(["config", "diff", *paths]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {f"reload   {path}" for path in hot} | {f"restart  {path}" for path in restart} <= set(lines)
+    assert ("no difference" in lines) == (not hot and not restart)
+    assert any("all or nothing" in line for line in lines) == bool(hot and restart)
+
+
+def test_a_file_that_is_refused_has_no_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "old.yaml").write_text("node: n\n")
+    (tmp_path / "new.yaml").write_text("node: n\nhealth_s: 0\n")
+    assert main(["config", "diff", str(tmp_path / "old.yaml"), str(tmp_path / "new.yaml")]) == 2
+    assert "new.yaml:2: health_s" in capsys.readouterr().err
+
+
+def test_only_what_can_be_reloaded_says_what_needs_a_restart(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, marked in (("node", True), ("hub", False), ("broker", False)):
+        main(["config", "schema", kind])
+        assert ('"requires_restart"' in capsys.readouterr().out) is marked
+
+
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "hub.yaml"
     path.write_text("cell: home\ntick_hz: 0\nmaster:\n  tau_s: -1\n")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
 
-from becomingone.config.boot import next_boot
+from becomingone.config.boot import is_volatile, next_boot, volatile_boot
 from becomingone.errors import ConfigError
 
 
@@ -71,7 +72,38 @@ def test_a_directory_that_may_not_be_written(tmp_path: Path) -> None:
         next_boot(tmp_path)
 
 
-def test_a_full_disk_leaves_the_old_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_the_number_grows_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(9):
+        next_boot(tmp_path)
+    place = (tmp_path / "boot").stat().st_ino
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("becomingone.config.boot.replace_text", full)
+    assert [next_boot(tmp_path) for _ in range(3)] == [10, 11, 12]
+    assert (tmp_path / "boot").read_text() == "12\n"
+    assert (tmp_path / "boot").stat().st_ino == place
+
+
+def test_the_first_life_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("becomingone.config.boot.replace_text", full)
+    with pytest.raises(ConfigError, match="give a directory that this user may write"):
+        next_boot(tmp_path)
+
+
+def test_what_cannot_be_counted_is_drawn_above_all_that_is() -> None:
+    rng = random.Random(1)
+    drawn = [volatile_boot(rng) for _ in range(1000)]
+    assert len(set(drawn)) == 1000
+    assert all(is_volatile(boot) and boot < 1 << 32 for boot in drawn)
+    assert not is_volatile(1)
+
+
+def test_a_disk_that_syncs_nothing_leaves_a_number_that_is_not_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     next_boot(tmp_path)
 
     def full(_descriptor: int) -> None:
@@ -80,7 +112,7 @@ def test_a_full_disk_leaves_the_old_number(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigError, match="No space left on device"):
         next_boot(tmp_path)
-    assert (tmp_path / "boot").read_text() == "1\n"
+    assert int((tmp_path / "boot").read_text()) in (1, 2)
     assert names(tmp_path) == ["boot"]
 
 

@@ -157,18 +157,18 @@ def test_the_stations_are_on_one_grid_and_a_filter_is_needed_to_tell_them_apart(
 def test_the_grid_spans_the_whole_file_and_the_last_of_two_rows_wins(tmp_path: Path) -> None:
     text = "who,at,x\na,2.0,5\nb,1.0,9\na,2.1,6\n\na,4.0,nan\nb,2024,NA\n".replace("2024", "5.0")
     device = Device(options(csv_file(tmp_path, text), where={"who": "a"}, time_column="at", rate_hz=1), FakePorts())
-    np.testing.assert_array_equal(device._samples, [[np.nan, 6, np.nan, np.nan, np.nan]])
+    np.testing.assert_array_equal(device._source._samples, [[np.nan, 6, np.nan, np.nan, np.nan]])
 
 
 def test_times_may_be_iso_with_or_without_a_zone(tmp_path: Path) -> None:
     text = "at,x\n2024-01-01 00:00:00,0\n2024-01-01T01:00:03+01:00,3\n2024-01-01T00:00:01Z,1\n"
     device = Device(options(csv_file(tmp_path, text), time_column="at", rate_hz=1), FakePorts())
-    np.testing.assert_array_equal(device._samples, [[0, 1, np.nan, 3]])
+    np.testing.assert_array_equal(device._source._samples, [[0, 1, np.nan, 3]])
 
 
 def test_missing_markers_are_missing_samples(tmp_path: Path) -> None:
     device = Device(options(csv_file(tmp_path, "x,y\n1,\n,\n NA ,\nnan,\nNaN,\n2,\n")), FakePorts())
-    np.testing.assert_array_equal(device._samples, [[1, np.nan, np.nan, np.nan, np.nan, 2]])
+    np.testing.assert_array_equal(device._source._samples, [[1, np.nan, np.nan, np.nan, np.nan, 2]])
 
 
 @pytest.mark.parametrize(
@@ -223,6 +223,8 @@ def test_gzip_is_unpacked_and_a_damaged_one_refused(tmp_path: Path) -> None:
         {"file": "package:/etc/passwd"},
         {"file": "package:walking-two-imus/../x.csv"},
         {"columns": {}},
+        {"channels": {"x": 1}},
+        {"gain": 0},
         {"columns": {"Bad Name": "x"}},
         {"columns": {f"c{k}": "x" for k in range(17)}},
         {"floor": -1},

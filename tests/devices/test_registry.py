@@ -4,18 +4,33 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from becomingone.devices import registry
-from becomingone.devices.contract import Sensor
-from becomingone.errors import DeviceError, MissingLibraryError
+from becomingone.devices.contract import Output, Sensor
+from becomingone.errors import DeviceBrokenError, DeviceError, MissingLibraryError
 
 from .fakes import FakePorts
 
-BUILT_IN = ["host", "microphone", "recording", "synthetic", "terminal"]
-MINIMAL = {
+BUILT_IN = [
+    "button",
+    "cpu_temperature",
+    "host",
+    "led",
+    "microphone",
+    "motor",
+    "recording",
+    "speaker",
+    "synthetic",
+    "terminal",
+]
+MINIMAL: dict[str, dict[str, Any]] = {
+    "button": {"pin": 17},
+    "led": {"pin": 17},
+    "motor": {"left": {"forward": 17, "backward": 18}},
     "recording": {
         "file": "package:walking-two-imus/upper_leg.csv",
         "columns": {"x": "counter"},
@@ -23,7 +38,7 @@ MINIMAL = {
         "quantity": "count",
         "floor": 0,
         "rate_hz": 120,
-    }
+    },
 }
 TWENTY_LINES = '''"""Counts its own readings."""
 from __future__ import annotations
@@ -72,7 +87,7 @@ def test_a_built_in_keeps_the_contract(kind: str) -> None:
     assert module.options.model_json_schema()["properties"]
 
 
-@pytest.mark.parametrize("kind", ["host", "microphone", "recording", "synthetic"])
+@pytest.mark.parametrize("kind", ["button", "host", "microphone", "recording", "synthetic"])
 def test_a_built_in_sensor_is_one(kind: str) -> None:
     module = registry.load(kind)
     device = module.device(module.options(**MINIMAL.get(kind, {})), FakePorts())
@@ -80,6 +95,15 @@ def test_a_built_in_sensor_is_one(kind: str) -> None:
     assert device.channels
     device.read()
     device.close()
+
+
+@pytest.mark.parametrize("kind", ["led", "motor", "terminal"])
+def test_a_built_in_output_is_one_and_says_its_role_in_its_class(kind: str) -> None:
+    module = registry.load(kind)
+    assert module.device.role in {"display", "motor"}
+    device = module.device(module.options(**MINIMAL.get(kind, {})), FakePorts())
+    assert isinstance(device, Output)
+    device.rest()
 
 
 def test_a_drop_in_file_is_a_kind(tmp_path: Path) -> None:
@@ -115,12 +139,14 @@ def test_a_folder_that_must_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_helpers_in_the_drop_in_folder_are_no_kinds(tmp_path: Path) -> None:
-    for name in ("_helper", "contract", "registry", "Big", "a-b"):
+    for name in ("_helper", "contract", "registry", "conftest", "test_host", "Big", "a-b"):
         drop(tmp_path, name, TWENTY_LINES)
     assert registry.catalogue(tmp_path) == BUILT_IN
 
 
-@pytest.mark.parametrize("kind", ["", "Host", "_pace", "../etc/passwd", "os.path", "1wire", "höst", "host\n", "a-b"])
+@pytest.mark.parametrize(
+    "kind", ["", "Host", "_pace", "../etc/passwd", "os.path", "1wire", "höst", "host\n", "a-b", "test_host"]
+)
 def test_a_bad_name_is_refused_before_anything_is_imported(kind: str, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cannot be a kind"):
         registry.load(kind, drop_in=tmp_path)
@@ -134,7 +160,7 @@ def test_the_rooms_own_files_are_no_kinds(kind: str) -> None:
 
 def test_an_unknown_kind_is_answered_with_near_and_known_ones(tmp_path: Path) -> None:
     drop(tmp_path, "microphones", TWENTY_LINES)
-    with pytest.raises(DeviceError, match=r"did you mean microphone or microphones\?.*known kinds are host, mic"):
+    with pytest.raises(DeviceError, match=r"did you mean microphone or microphones\?.*known kinds are button, cpu"):
         registry.load("microfone", drop_in=tmp_path)
 
 
@@ -156,11 +182,51 @@ def test_an_unknown_kind_is_answered_with_near_and_known_ones(tmp_path: Path) ->
 def test_a_broken_file_is_named_with_its_line_and_cause(text: str, message: str, tmp_path: Path) -> None:
     drop(tmp_path, "broken", text)
     before = set(sys.modules)
-    with pytest.raises(DeviceError, match=message) as caught:
+    with pytest.raises(DeviceBrokenError, match=message) as caught:
         registry.load("broken", drop_in=tmp_path)
     assert "\n" not in str(caught.value)
     if "line" in message:
         assert not [name for name in set(sys.modules) - before if "broken" in name]
+
+
+def test_everything_that_breaks_the_contract_is_named_at_once(tmp_path: Path) -> None:
+    drop(tmp_path, "broken", "class Device: ...\n")
+    with pytest.raises(DeviceBrokenError, match=r"needs a class Options.*; Device needs read\(\)"):
+        registry.load("broken", drop_in=tmp_path)
+
+
+def test_a_mended_file_works(tmp_path: Path) -> None:
+    drop(tmp_path, "counter", "import no_such_library\n")
+    with pytest.raises(DeviceBrokenError):
+        registry.load("counter", drop_in=tmp_path)
+    drop(tmp_path, "counter", TWENTY_LINES)
+    assert registry.load("counter", drop_in=tmp_path).kind == "counter"
+
+
+HANGING = """\
+import threading
+
+event = threading.Event()
+event.wait(60)  # longer than anybody waits
+"""
+
+
+def test_an_import_that_does_not_return_is_given_up(tmp_path: Path) -> None:
+    drop(tmp_path, "hanging", HANGING)
+    with pytest.raises(DeviceBrokenError, match=r"hanging\.py, line 4: its import has not returned within 0\.2 s"):
+        registry.load("hanging", drop_in=tmp_path, patience_s=0.2)
+    for name in [name for name in sys.modules if name.endswith("_hanging")]:
+        sys.modules.pop(name).event.set()
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit\n", "raise KeyboardInterrupt\n", "1/0\n", TWENTY_LINES])
+def test_with_patience_it_is_the_same(text: str, tmp_path: Path) -> None:
+    drop(tmp_path, "counter", text)
+    if text is TWENTY_LINES:
+        assert registry.load("counter", drop_in=tmp_path, patience_s=60).kind == "counter"
+    else:
+        with pytest.raises(DeviceBrokenError, match=r"counter\.py, line 1"):
+            registry.load("counter", drop_in=tmp_path, patience_s=60)
 
 
 def test_a_module_may_say_that_its_library_is_missing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from becomingone.errors import FrameError
-from becomingone.wire import ack, aggregate, cbor, clock, command, compose, frame, layout, oscillator, sync
+from becomingone.wire import ack, aggregate, cbor, clock, command, compose, frame, kept, layout, oscillator, sync
 from becomingone.wire.verbs import Verb
 
 from .seeds import refused, vectors
@@ -116,6 +116,12 @@ def clock_pongs(data: bytes) -> None:
 def acks(data: bytes) -> None:
     """What the hub has committed."""
     round_trip(data, ack.decode_ack, ack.encode_ack)
+
+
+@target("cbor", lambda: [*vectors("kept"), *refused("kept")], decode_kept=kept.decode_kept)
+def oldest_kept(data: bytes) -> None:
+    """Where what a node keeps begins."""
+    round_trip(data, kept.decode_kept, kept.encode_kept)
 
 
 @target("cbor", lambda: [*vectors("syncs"), *refused("sync")], decode_sync=sync.decode_sync)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from becomingone.wire import announce, remote
+from becomingone.wire import announce, operate, remote
 
 from . import seeds
 from .targets import equal, target
@@ -62,6 +62,19 @@ def desired(data: bytes) -> None:
 def request(data: bytes) -> None:
     """What somebody would like an output to do."""
     announced(remote.Request, data)
+
+
+@target("json", lambda: [*seeds.remote("operation"), b""], 8, parse_operation=operate.parse_operation)
+def operation(data: bytes) -> None:
+    """What an operator would like a node to do."""
+    found = operate.parse_operation(data)
+    equal(operate.parse_operation(found.model_dump_json().encode()), found)
+
+
+@announcements(operate.Outcome, lambda: seeds.remote("outcome"))
+def outcome(data: bytes) -> None:
+    """What became of that."""
+    announced(operate.Outcome, data)
 
 
 @target(

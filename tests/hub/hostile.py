@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
+from becomingone.broker.kept_store import MemoryStore
 from becomingone.hub.config import HubConfig
 from becomingone.hub.service import Hub
 from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
-from becomingone.node.runner import InlineRunner
+from becomingone.node.config_file import Loaded
+from becomingone.node.machine import Machine
+from becomingone.node.runner import DirectRunner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
+from becomingone.sim.fake_host import FakeHost
 from becomingone.wire.frame import decode_frame
 from becomingone.wire.seal import node_key
 from becomingone.wire.topics import Topics
@@ -31,7 +35,7 @@ MEMBERS = ("attic", "cellar", "mole")
 """The nodes; the adversary has the key of the last."""
 
 
-class MemoryStore:
+class EpochMemory:
     """Keeps epochs as a file does."""
 
     def __init__(self) -> None:
@@ -105,7 +109,7 @@ class HostileCell:
         self.topics = Topics("becomingone", "home")
         self.broker = HostileBroker(self.scheduler)
         self.broker.route = self._route
-        self.store = MemoryStore()
+        self.store = EpochMemory()
         self.archive: list[Sent] = []
         self.newest: dict[str, int] = {}
         self.boots: Counter[str] = Counter()
@@ -157,22 +161,24 @@ class HostileCell:
         lamp = {"name": "light", "kind": "terminal"}
         key = {"key": node_key(SECRET, "becomingone", "home", name).hex()} if self.sealed else {}
         content = {"node": name, "inputs": [tone], "outputs": [lamp], "health_s": 3600, "security": key}
-        agent = NodeAgent(
-            NodeConfig.model_validate(content),
-            config_sha256="0" * 64,
+        self.lamps[name] = CountingLamp()
+        machine = Machine(
             boot=self.boots[name],
+            pid=0,
             links=self.broker.link,
             ports=Ports(self.clock),
             clock=self.clock,
             scheduler=self.scheduler,
-            make_runner=lambda _name: InlineRunner(self.scheduler),
+            make_runner=lambda _name: DirectRunner(),
             rng=random.Random(self.rng.random()),
-            pid=0,
+            host=FakeHost(),
+            store=MemoryStore(1 << 20),
         )
-        self.lamps[name] = CountingLamp()
-        agent._outputs["light"]._device = self.lamps[name]
+        agent = NodeAgent(Loaded(NodeConfig.model_validate(content), "0" * 64), machine)
         self.nodes[name] = agent
         agent.start()
+        self.scheduler.run_for(0.0)  # the light is opened
+        agent.outputs["light"]._driver._device = self.lamps[name]
 
     # -- what is taken ---------------------------------------------------------------------------------------------
 
@@ -204,8 +210,7 @@ class HostileCell:
         return total
 
     def _node_refused(self, name: str) -> Counter[str]:
-        agent = self.nodes[name]
-        return Counter(agent.refused) + agent._outputs["light"].refused
+        return self.nodes[name].refused
 
     # -- what is handed on -----------------------------------------------------------------------------------------
 
@@ -246,4 +251,7 @@ class HostileCell:
         if self.sealed and frame.last_time_us <= self._started_us + 1e6:
             return False  # the hub has only just begun to know what it has taken
         member = self.hub._roster.get(sent.node)
-        return member is not None and member.about is not None and member.about.boot == sent.boot
+        if member is None or member.about is None or member.about.boot != sent.boot:
+            return False
+        band, channel = sent.topic.split("/")[-2:]  # the newest description may have been withheld
+        return any(about.name == channel and band in about.bands for about in member.about.channels)

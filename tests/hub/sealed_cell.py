@@ -14,7 +14,7 @@ from becomingone.wire.command import OutputCommand, encode_command
 from becomingone.wire.frame import encode_frame
 from becomingone.wire.seal import node_key
 
-from .hostile import SECRET, MemoryStore
+from .hostile import SECRET, EpochMemory
 from .parts import frame
 
 BASE = "becomingone/home"
@@ -36,7 +36,7 @@ class SealedCell:
 
     def __init__(self, **hub: Any) -> None:
         self.bench = Bench(1)
-        self.store = MemoryStore()
+        self.store = EpochMemory()
         self.hub = self.start_hub(1, **hub)
         for name, content in {
             "thigh": {"inputs": [tone(0.0)]},

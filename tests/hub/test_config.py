@@ -35,6 +35,8 @@ BAD = [
     ("dispatch: {expiry_s: 61}", "1: dispatch.expiry_s: must be at most 60 (got 61)"),
     ("dispatch:\n  band: strife", "2: dispatch.band: the plan has no band strife; it has fast, motion, stride"),
     ("bands:\n  a: {frequency_hz: 1, tau_s: 1}\ndispatch: {band: stride}", "3: dispatch.band: the plan has no band"),
+    ("operate: {per_minute: 0}", "1: operate.per_minute: must be greater than 0 (got 0)"),
+    ("operate:\n  verbs: [log, rebirth]", "2: operate.verbs[1]: must be"),
     ("despatch: {}", "1: despatch: unknown field; did you mean 'dispatch'?"),
     ("kairos: {p_false: 1}", "1: kairos.p_false: must be less than 0.5 (got 1)"),
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from becomingone.hub.dispatch import MAX_OUTPUTS, Dispatch
+from becomingone.hub.dispatch import MAX_OUTPUTS, MOTOR_EXPIRY_US, Dispatch
 from becomingone.hub.roster import Member, Roster
-from becomingone.hub.state import BandState
+from becomingone.hub.state import BandState, MeshState
 from becomingone.wire.announce import State
 from becomingone.wire.command import OutputCommand, decode_command
 
@@ -23,13 +25,20 @@ def member(node: str = "n", *outputs: dict[str, str], state: State | None = Stat
     return made
 
 
-def band(mean_field: complex = 0.5 + 0j, coherence: float = 0.5, *, valid: bool = True) -> BandState:
-    return BandState(name="stride", valid=valid, weight=1.0, coherence=coherence, mean_field=mean_field)
+def band(mean_field: complex = 0.5 + 0j, coherence: float = 0.5, **fields: Any) -> BandState:
+    given: dict[str, Any] = {"name": "stride", "valid": True, "weight": 1.0, **fields}
+    return BandState(coherence=coherence, mean_field=mean_field, **given)
 
 
-def send(dispatch: Dispatch, state: BandState, *members: Member) -> list[tuple[str, OutputCommand]]:
+def significant(mean_field: complex = 0.6 - 0.5j, **fields: Any) -> BandState:
+    return band(mean_field, 0.8, **{"collapsed": True, "decidable": True, **fields})
+
+
+def send(
+    dispatch: Dispatch, state: BandState, *members: Member, role: str = "display"
+) -> list[tuple[str, OutputCommand]]:
     sent = list(dispatch.commands(state, list(members), NOW_US))
-    return [(topic.removeprefix(f"{TOPICS.base}/node/"), decode_command(payload, "display")) for topic, payload in sent]
+    return [(topic.removeprefix(f"{TOPICS.base}/node/"), decode_command(payload, role)) for topic, payload in sent]
 
 
 def dispatch() -> Dispatch:
@@ -69,9 +78,52 @@ def test_an_undefined_phase_moves_nothing() -> None:
     assert given.sent == 0
 
 
-def test_an_output_of_another_role_gets_nothing() -> None:
-    wheels = member("n", output("wheels", "motor"), output("horn", "speaker"), output())
-    assert [topic for topic, _ in send(dispatch(), band(), wheels)] == ["n/output/light/set"]
+def test_a_speaker_sounds_the_phase_as_loud_as_the_coherence() -> None:
+    ((topic, command),) = send(
+        dispatch(), band(-0.5 + 0.2j, 0.6), member("n", output("horn", "speaker")), role="speaker"
+    )
+    assert topic == "n/output/horn/set"
+    assert command.values == {"frequency": pytest.approx(550.0), "volume": pytest.approx(0.6)}
+    assert command.expires_us == NOW_US + 1_000_000
+
+
+def test_a_motor_follows_the_field_of_a_significant_band() -> None:
+    wheels = member("n", output("wheels", "motor"))
+    ((topic, command),) = send(dispatch(), significant(), wheels, role="motor")
+    assert topic == "n/output/wheels/set"
+    assert command.values == {"velocity": pytest.approx(0.6), "rotation": -0.5}
+    assert command.expires_us == NOW_US + MOTOR_EXPIRY_US == NOW_US + 150_000
+
+
+def test_a_motors_command_holds_no_longer_than_is_configured() -> None:
+    given = Dispatch(TOPICS, boot=3, expiry_us=100_000)
+    ((_, command),) = send(given, significant(), member("n", output("wheels", "motor")), role="motor")
+    assert command.expires_us == NOW_US + 100_000
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        significant(collapsed=False),
+        significant(decidable=False),
+        significant(valid=False),
+        significant(0j),
+        band(),
+    ],
+    ids=["no longer significant", "not decidable", "no phase", "no mean field", "never significant"],
+)
+def test_nothing_else_moves_a_motor(state: BandState) -> None:
+    car = member("n", output("wheels", "motor"), output())
+    assert [topic for topic, _ in send(dispatch(), state, car)] == ["n/output/light/set"] * state.valid
+
+
+def test_the_dominant_band_is_followed_or_the_configured_one() -> None:
+    bands = (band(1j, 0.5), BandState(name="motion", valid=True, weight=2.0, coherence=0.9, mean_field=-1 + 0j))
+    for name, hue in ((None, 0.0), ("motion", 0.0), ("stride", 180.0)):
+        given = Dispatch(TOPICS, boot=3, expiry_us=1_000_000, band=name)
+        ((_, payload),) = given.drive(MeshState(NOW_US, bands), [member()])
+        assert decode_command(payload, "display").values["hue"] == pytest.approx(hue)
+    assert list(dispatch().drive(MeshState(NOW_US, ()), [member()])) == []
 
 
 def test_ids_grow_over_all_outputs_and_turns() -> None:

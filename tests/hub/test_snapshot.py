@@ -55,6 +55,7 @@ def test_of_nothing() -> None:
         "time_us": NOW_US,
         "authenticated": False,
         "broker": {"clients": 3},
+        "kept": {},
         "valid": False,
         "coherence": None,
         "order": None,

@@ -17,7 +17,7 @@ from becomingone.wire.frame import Flags, encode_frame
 from becomingone.wire.replay import Start
 from becomingone.wire.seal import node_key, open_sealed, seal, seal_json
 
-from .hostile import SECRET, MemoryStore
+from .hostile import SECRET, EpochMemory
 from .parts import BANDS, NOW_NS, NOW_US, TOPICS, Intake, about, frame
 
 TOPIC = TOPICS.phase("n", "stride", "tone")
@@ -29,7 +29,7 @@ def key(node: str = "n") -> bytes:
     return node_key(SECRET, "becomingone", "home", node)
 
 
-def trust_of(store: MemoryStore | None = None, *, start: Start = EARLY) -> Trust:
+def trust_of(store: EpochMemory | None = None, *, start: Start = EARLY) -> Trust:
     return Trust(SECRET, root="becomingone", cell="home", start=start, store=store)
 
 
@@ -64,7 +64,7 @@ class SealedIntake(Intake):
 
 
 def test_a_cell_without_a_secret_takes_everything_as_before() -> None:
-    store = MemoryStore()
+    store = EpochMemory()
     trust = Trust.of(HubConfig(), now_us=NOW_US, store=store)
     assert not trust.authenticated
     assert trust.open("n", TOPIC, b"anything") is None
@@ -116,7 +116,7 @@ def test_what_cannot_be_opened_leaves_nothing_behind() -> None:
 
 
 def test_lives_outlive_the_hub_and_are_written_only_when_they_grow() -> None:
-    store = MemoryStore()
+    store = EpochMemory()
     trust = trust_of(store)
     for boot in (3, 3, 3):
         trust.open("n", TOPIC, seal(key(), TOPIC, encode_frame(frame(boot=boot)), boot))

@@ -69,7 +69,7 @@ def test_a_stranger_s_commands_move_nothing() -> None:
         cell.say("node/lamp/output/light/set", cell.command((1 << 40) + number))
         cell.say("node/lamp/cmd/rebirth", cell.command((1 << 40) + number))
     assert cell.bench.ports["lamp"].screen.getvalue() == screen
-    assert cell.bench.nodes["lamp"].refused["unsealed"] == 50
+    assert cell.bench.nodes["lamp"].refused["unsealed"] == 100
 
 
 def test_a_recorded_frame_and_command_are_worth_nothing_later_or_elsewhere() -> None:
@@ -89,7 +89,7 @@ def test_a_recorded_frame_and_command_are_worth_nothing_later_or_elsewhere() -> 
         cell.say("node/lamp/output/light/set", entry.payload, retain=True)
     cell.run(1.0)
     assert cell.snapshot["frames"] == before
-    assert sum(cell.bench.nodes["lamp"]._outputs["light"].refused.values()) == 5
+    assert sum(cell.bench.nodes["lamp"].outputs["light"].refused.values()) == 5
     assert cell.snapshot["nodes"]["thigh"]["refused"]["replayed"] == 20
     assert cell.snapshot["nodes"]["shank"]["refused"]["forged"] == 20
 
@@ -114,7 +114,7 @@ def test_a_stolen_key_speaks_for_its_own_node_only() -> None:
     topic = f"{BASE}/node/lamp/output/light/set"  # to itself it can say what it likes: it is the lamp
     cell.stranger.publish(topic, seal(stolen, topic, cell.command(), 1))
     cell.run(0.01)
-    assert cell.bench.nodes["lamp"]._outputs["light"].state.values == GREEN
+    assert cell.bench.nodes["lamp"].outputs["light"].state.values == GREEN
 
 
 @pytest.mark.parametrize("boot", [0, 1, 2, (1 << 32) - 1])

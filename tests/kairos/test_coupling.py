@@ -60,6 +60,30 @@ def test_two_steps_are_one(phi, kappa, delta, first, second):
     assert abs(apart(last, whole)) <= 1e-6 + 1e-9 * abs(delta) * (first + second)
 
 
+def test_another_own_rate_changes_nothing_that_is_seen_or_everything():
+    oscillator = ControlOscillator(5.0, 1.0, pull=1.5)
+    follow(oscillator, 5.7, 60.0, 0.05)
+    before = oscillator.phase
+    oscillator.retune(5.5, keep=True)
+    assert (oscillator.phase, oscillator.rate) == (before, pytest.approx(5.7, abs=1e-9))
+    assert oscillator.integral == pytest.approx(0.2, abs=1e-9)
+    oscillator.retune(3.0, keep=True)  # beyond what it may believe its own rate to be off by
+    assert oscillator.rate == 4.5
+    oscillator.retune(6.0, keep=False)
+    assert (oscillator.rate, oscillator.integral, oscillator.phase) == (6.0, 0.0, before)
+    with pytest.raises(KernelError, match="omega is nan"):
+        oscillator.retune(math.nan, keep=True)
+    assert oscillator.rate == 6.0
+
+
+def test_another_own_rate_of_type_1_shows_with_the_next_step():
+    oscillator = ControlOscillator(5.0, 2.0, damping=None)
+    follow(oscillator, 5.5, 20.0, 0.05)
+    oscillator.retune(5.2, keep=True)
+    assert oscillator.rate == pytest.approx(5.5, abs=1e-9)
+    assert follow(oscillator, 5.5, 20.0, 0.05) == pytest.approx(math.asin(0.15), abs=1e-9)
+
+
 @pytest.mark.parametrize("dt", [0.001, 0.1, 3.0])
 @pytest.mark.parametrize("difference", [-1.5, 0.2, 1.1])
 def test_type_1_leaves_what_adler_says(dt, difference):

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from becomingone.errors import DeviceError
+from becomingone.config.loader import digest
 from becomingone.node.config import NodeConfig
+from becomingone.node.config_file import Loaded
 from becomingone.node.runner import InlineRunner
 from becomingone.sim.bench import Bench
 from becomingone.sim.broker import SimLink
 from becomingone.wire.command import NodeCommand, OutputCommand, encode_command, encode_node_command
-from becomingone.wire.frame import PhaseFrame, decode_frame
+from becomingone.wire.frame import Flags, PhaseFrame, decode_frame
+
+from .fakes import HeldRunner
 
 BASE = "becomingone/home/node/n"
 TONE = {"kind": "synthetic", "bands": ["stride"], "options": {"frequency_hz": 0.78, "rate_hz": 50}}
@@ -177,7 +180,7 @@ def test_a_device_that_comes_and_goes_is_told_and_its_numbers_go_on(drop_in: Pat
     about = retained(bench, "about")
     assert (about["devices"][0]["reason"], about["interval_s"]) == ("loose wire", 30.0)
     assert about["channels"] != []  # it has the channel, whether the device works just now or not
-    bench.run_for(10.0)
+    bench.run_for(30.0)
     assert retained(bench, "about")["devices"][0]["available"]
     seqs = [frame.seq for frame in frames(bench)]
     assert seqs == list(range(len(seqs)))
@@ -319,8 +322,9 @@ def test_a_rebirth_is_obeyed_once_and_in_time() -> None:
     link.publish(f"{BASE}/cmd/restart", encode_node_command(NodeCommand(1, 5, now_us + 10**6)), qos=1)
     bench.run_for(2.0)
     assert abouts() == before + 1
-    assert bench.nodes["n"].refused == {"replayed": 2, "expired": 1, "type": 1}
-    assert retained(bench, "health")["refused_commands"] == {"replayed": 2, "expired": 1, "type": 1}
+    refused = {"replayed": 2, "expired": 1, "type": 1, "before_start": 1}
+    assert bench.nodes["n"].refused == refused
+    assert retained(bench, "health")["refused_commands"] == refused
 
 
 def command(bench: Bench, number: int, **values: float) -> bytes:
@@ -354,7 +358,8 @@ def test_outputs_rest_when_the_broker_is_gone_and_say_so_when_it_is_back() -> No
     assert bench.ports["n"].screen.getvalue().splitlines()[-1] == "display rests"
     bench.broker.restart()
     bench.run_for(5.0)
-    assert retained(bench, "output/light/state") == {"doing": "rest", "why": "the broker is out of reach", "values": {}}
+    why = "the broker is out of reach, and nothing here is coherent"
+    assert retained(bench, "output/light/state") == {"doing": "rest", "why": why, "values": {}}
 
 
 def test_an_output_that_is_stuck_keeps_no_other_from_resting_nor_the_node_from_stopping(drop_in: Path) -> None:
@@ -376,10 +381,16 @@ def test_an_output_that_is_stuck_keeps_no_other_from_resting_nor_the_node_from_s
     assert states(bench)[-1] == "disconnected"
 
 
-def test_an_output_of_a_role_that_nobody_drives_is_refused_at_the_start(drop_in: Path) -> None:
-    config = config_of(outputs=[{"name": "l", "kind": "lamp", "options": {"role": "heater"}}], drop_in=drop_in)
-    with pytest.raises(DeviceError, match="l: the role must be one of"):
-        Bench(1).add_node(config)
+def test_an_output_of_a_role_that_nobody_drives_takes_nobody_down(drop_in: Path) -> None:
+    lamps = [{"name": "l", "kind": "lamp", "options": {"role": "heater"}}, {"name": "m", "kind": "lamp"}]
+    bench = Bench(1)
+    node = bench.add_node(config_of(outputs=lamps, drop_in=drop_in))
+    bench.run_for(1)
+    assert node.state == "ready"
+    about = retained(bench, "about")
+    assert [output["name"] for output in about["outputs"]] == ["m"]
+    assert [(d["name"], d["available"]) for d in about["devices"]] == [("l", False), ("m", True)]
+    assert about["devices"][0]["reason"].startswith("l: the role must be one of")
 
 
 # The bench itself
@@ -424,3 +435,114 @@ def test_what_was_not_acknowledged_does_not_overtake_what_is_said_after_reconnec
     bench.run_for(10.0)
     assert bench.broker.retained["becomingone/x"] == b"new"
     assert [e.payload for e in bench.broker.trace if e.topic == "becomingone/x"] == [b"old", b"older", b"new"]
+
+
+# A configuration that changes while it runs
+
+
+def apply(bench: Bench, **fields: Any) -> None:
+    config = config_of(**fields)
+    bench.nodes["n"].apply(Loaded(config, digest(config)))
+
+
+def test_a_sensor_that_is_added_sends_and_one_that_is_taken_away_is_gone() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{**TONE, "name": "a", "prefix": "a_"}]))
+    bench.run_for(3.0)
+    apply(bench, inputs=[{**TONE, "name": "b", "prefix": "b_"}])
+    bench.run_for(3.0)
+    about = retained(bench, "about")
+    assert [(channel["name"], channel["device"]) for channel in about["channels"]] == [("b_tone", "b")]
+    assert [(device["name"], device["available"]) for device in about["devices"]] == [("b", True)]
+    came = [(entry.time_us, entry.topic.rpartition("/")[2]) for entry in bench.broker.trace if "/phase/" in entry.topic]
+    assert {name for _, name in came} == {"a_tone", "b_tone"}
+    assert max(at for at, name in came if name == "a_tone") < min(at for at, name in came if name == "b_tone")
+
+
+def test_a_sensor_that_is_not_named_goes_on_undisturbed_and_numbers_never_repeat() -> None:
+    bench = Bench(1)
+    kept, changed = {**TONE, "name": "a", "prefix": "a_"}, {**TONE, "name": "b", "prefix": "b_"}
+    bench.add_node(config_of(inputs=[kept, changed]))
+    bench.run_for(3.0)
+    slower = {**changed, "options": {**changed["options"], "rate_hz": 25}}
+    apply(bench, inputs=[kept, slower])
+    bench.run_for(3.0)
+    for name, gaps in (("a_tone", 1), ("b_tone", 2)):
+        sent = [decode_frame(entry.payload) for entry in bench.broker.trace if entry.topic.endswith(name)]
+        assert [frame.seq - sent[0].seq for frame in sent] == list(range(len(sent)))
+        assert len(sent) > 40
+        assert sum(bool(frame.flags & Flags.GAP) for frame in sent) <= gaps
+    assert [channel["rate_hz"] for channel in retained(bench, "about")["channels"]] == [50, 25]
+
+
+def test_another_pace_is_everybody_s() -> None:
+    bench = Bench(1)
+    bench.add_node(config_of(inputs=[{**TONE, "name": "a"}], health_s=30))
+    bench.run_for(3.0)
+    before = len(frames(bench))
+    apply(bench, inputs=[{**TONE, "name": "a"}], frames_per_s=2, health_s=1)
+    bench.run_for(4.0)
+    assert len(frames(bench)) - before <= 10
+    assert retained(bench, "about")["channels"][0]["interval_s"] == 0.5
+    assert sum(entry.topic == f"{BASE}/health" for entry in bench.broker.trace) >= 4
+
+
+def test_an_output_that_is_taken_away_rests_and_leaves_nothing_retained() -> None:
+    bench = Bench(1)
+    light = {"name": "light", "kind": "terminal"}
+    bench.add_node(config_of(outputs=[light]))
+    bench.run_for(0.1)
+    link = stranger(bench)
+    link.publish(f"{BASE}/output/light/set", command(bench, 0, hue=10.0, brightness=0.5), qos=1)
+    bench.run_for(0.1)
+    apply(bench, outputs=[{**light, "name": "other"}])
+    bench.run_for(0.1)
+    assert bench.ports["n"].screen.getvalue().splitlines()[-2:] == ["display rests", "display rests"]
+    assert f"{BASE}/output/light/state" not in bench.broker.retained
+    assert retained(bench, "output/other/state")["doing"] == "rest"
+    link.publish(f"{BASE}/output/light/set", command(bench, 1, hue=10.0, brightness=0.5), qos=1)
+    bench.run_for(0.1)
+    assert bench.nodes["n"].refused == {"unknown_output": 1}
+    assert [output["name"] for output in retained(bench, "about")["outputs"]] == ["other"]
+
+
+# Its process
+
+
+def test_its_process_is_told_when_it_is_at_work_and_of_what_is_missing(drop_in: Path) -> None:
+    bench = Bench(1)
+    flaky = {"name": "a", "kind": "flaky", "options": {"opens_s": 5.0}}
+    bench.add_node(config_of(inputs=[flaky], drop_in=drop_in))
+    bench.run_for(30.0)
+    told = [call for call in bench.hosts["n"].calls if call[0] in ("ready", "status")]
+    assert told[-1] == ("ready", "connected; 1 of 1 devices at work")
+    assert sum(kind == "ready" for kind, _ in told) == 1
+
+
+def test_a_sensor_that_worked_and_hangs_is_something_that_a_restart_may_cure() -> None:
+    bench = Bench(1)
+    held: list[HeldRunner] = []
+
+    def runner(_name: str) -> HeldRunner:
+        held.append(HeldRunner(bench.scheduler))
+        return held[-1]
+
+    node = bench.add_node(config_of(inputs=[{"name": "a", "kind": "host"}], life={"hung_s": 10}), make_runner=runner)
+    held[0].answer()  # it is opened
+    bench.run_for(60.0)
+    assert node.hung() is None  # it has never answered in this life: a restart has been tried
+    held[0].answer()
+    bench.run_for(5.0)
+    assert node.hung() is None
+    bench.run_for(10.0)
+    assert node.hung() == "a has not returned from a read for 15 s"
+
+
+def test_a_device_s_latency_is_taken_off_its_times() -> None:
+    times = []
+    for latency_s in (0.0, 0.25):
+        bench = Bench(1)
+        bench.add_node(config_of(inputs=[{**TONE, "name": "a", "latency_s": latency_s}], clock={"sync": False}))
+        bench.run_for(2.0)
+        times.append([frame.time_us for frame in frames(bench)])
+    assert [after - before for before, after in zip(*times, strict=True)] == [-250_000] * len(times[0])

@@ -37,3 +37,20 @@ def test_an_interruption_starts_anew(interrupted: bool) -> None:
         timer.start_ns(number * BLOCK, interrupted=False)
     later = 10 * BLOCK + (30_000_000 if interrupted else 300_000_000)
     assert timer.start_ns(later, interrupted=interrupted) == later
+
+
+def test_a_delay_that_was_told_wrongly_at_the_beginning_is_soon_forgotten() -> None:
+    """PulseAudio tells 0.3 s too much of a stream that begins, and takes it back within half a second (seen)."""
+    timer = BlockTimer(BLOCK)
+    told = [number * BLOCK - max(0, 290_000_000 - max(0, number - 18) * BLOCK) for number in range(100)]
+    given = [timer.start_ns(time, interrupted=False) for time in told]
+    assert max(abs(g - number * BLOCK) for number, g in enumerate(given) if number >= 75) < 5_000_000
+
+
+@pytest.mark.parametrize("step", [-60_000_000, 60_000_000])
+def test_a_step_is_followed_after_half_a_second_and_jitter_is_not(step: int) -> None:
+    timer = BlockTimer(BLOCK)
+    for number in range(100):
+        timer.start_ns(number * BLOCK + (step if number % 3 == 0 else 0), interrupted=False)
+    settled = [timer.start_ns(number * BLOCK + step, interrupted=False) for number in range(100, 130)]
+    assert settled[-1] == pytest.approx(129 * BLOCK + step, abs=1_000_000)

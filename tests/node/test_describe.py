@@ -10,6 +10,7 @@ import pytest
 from becomingone.devices.contract import Channel
 from becomingone.errors import DeviceError
 from becomingone.node.config import NodeConfig
+from becomingone.node.config_file import Loaded
 from becomingone.node.describe import describe, plan_channels
 from becomingone.node.pipeline import ChannelId, ChannelPipeline
 from becomingone.node.sampler import Status
@@ -136,8 +137,9 @@ def test_a_channel_s_frames_come_at_the_frame_pace_or_at_its_rate() -> None:
 
 
 def about_of(planner: Planner, channels: list[ChannelAbout], **statuses: Status) -> About:
+    loaded = Loaded(planner.config, "0" * 64, "last_good", "node.yaml:1: no")
     about = describe(
-        planner.config, channels=channels, statuses=statuses, roles={}, config_sha256="0" * 64, boot=3, pid=4
+        channels=channels, statuses=statuses, outputs={}, loaded=loaded, desired_sha256="1" * 64, boot=3, pid=4
     )
     return parse_announcement(About, about.model_dump_json().encode())
 
@@ -173,6 +175,7 @@ def test_about_tells_of_devices_bands_and_itself() -> None:
     assert list(about.bands) == ["stride", "breath", "minute", "replayed_day"]
     assert about.bands["stride"].frequency_hz == 0.78
     assert (about.node, about.hardware, about.tau_s, about.capability) == ("n", "pi_4", (1.0, 60.0), 2.5)
+    assert (about.mode, about.mode_why, about.desired_sha256) == ("last_good", "node.yaml:1: no", "1" * 64)
     assert (about.config_sha256, about.boot, about.pid, about.protocol) == ("0" * 64, 3, 4, 1)
 
 
@@ -197,3 +200,21 @@ def test_a_device_that_comes_back_goes_on_with_its_numbers() -> None:
     planner.plan(channel("a", 100.0))
     feed(30.0)
     assert seqs == [0, 1, 2]
+
+
+def test_a_device_that_comes_back_another_begins_anew_but_for_its_numbers() -> None:
+    planner = Planner(config_of({}))
+    planner.plan(channel("a", 100.0))
+    before = dict(planner.pipelines)
+    for _, pipeline in planner.fed:
+        pipeline.take(block(0, [1.0, 2.0], name="a", spacing_s=0.01), lambda _identity, _frame: None)
+    planner.plan(channel("a", 50.0))
+    assert list(planner.pipelines) == list(before)
+    for identity, pipeline in planner.pipelines.items():
+        assert pipeline is not before[identity]
+        assert pipeline.next_seq == 1
+
+
+def test_what_is_kept_is_said() -> None:
+    planner = Planner(config_of({"keep": True}, {"prefix": "x_"}))
+    assert [about.keep for about in planner.plan(channel("a")) + planner.plan(channel("a"), number=1)] == [True, False]

@@ -1,9 +1,10 @@
-"""An output obeys fresh commands of the hub and nothing else, and is at rest otherwise."""
+"""An output obeys fresh commands of the hub and nothing else; without them it goes on alone, or rests."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from becomingone.wire import cbor
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import OutputCommand, encode_command
 
-from .fakes import FakeOutput
+from .fakes import FakeOutput, HeldRunner
 
 RED = {"hue": 0.0, "brightness": 0.5}
 BLUE = {"hue": 240.0, "brightness": 0.25}
@@ -25,19 +26,29 @@ BLUE = {"hue": 240.0, "brightness": 0.25}
 class Rig:
     """One output in virtual time with a stale time of 2 s, and every state that it told."""
 
-    def __init__(self, device: FakeOutput | None = None) -> None:
+    def __init__(self, device: FakeOutput | None = None, *, held: bool = False, **options: Any) -> None:
         self.scheduler = VirtualScheduler()
         self.clock = MeshClock(self.scheduler)
         self.device = device or FakeOutput()
+        self.held = HeldRunner(self.scheduler)
         self.told: list[tuple[float, OutputState]] = []
+        if held:
+            options["runner"] = self.held
         self.runner = OutputRunner(
             "light",
             self.device,
-            stale_s=2.0,
             clock=self.clock,
             scheduler=self.scheduler,
             report=self._report,
+            **{"stale_s": 2.0, **options},
         )
+
+    @property
+    def now_s(self) -> float:
+        return self.scheduler.monotonic_ns() / 1e9
+
+    def run(self, seconds: float) -> None:
+        self.scheduler.run_for(seconds)
 
     def _report(self, name: str, state: OutputState) -> None:
         assert name == "light"
@@ -53,8 +64,13 @@ class Rig:
         expires_us = self.clock.now_us() + round(valid_s * 1e6)
         self.send(encode_command(OutputCommand(boot=boot, id=number, expires_us=expires_us, values=values)))
 
+    def rest(self, why: str) -> None:
+        self.runner.rest(why)
+        self.scheduler.run_for(0.0)
+
     def send(self, payload: bytes) -> None:
         self.runner.command(Message("any", payload))
+        self.scheduler.run_for(0.0)  # the device's answer
 
 
 def test_it_is_at_rest_from_the_beginning() -> None:
@@ -178,7 +194,7 @@ def test_refused_commands_keep_nothing_going() -> None:
 def test_rest_is_called_and_told_with_its_reason() -> None:
     rig = Rig()
     rig.command(0)
-    rig.runner.rest("the node stops")
+    rig.rest("the node stops")
     assert rig.device.calls == ["rest", RED, "rest"]
     assert rig.doings[-1] == ("rest", "the node stops")
     rig.scheduler.run_for(60.0)
@@ -196,15 +212,28 @@ def test_a_device_that_fails_rests_and_says_why() -> None:
     assert rig.doings == [("rest", "the device failed: the lamp is broken")]
     assert rig.runner.refused == {"device": 1}
     rig.device.failing = set()
+    rig.run(1.0)
     rig.command(1, BLUE)
     assert rig.doings[-1] == ("command", "the hub's command")
+
+
+def test_a_device_that_fails_is_left_alone_for_a_second() -> None:
+    rig = Rig()
+    rig.device.failing = {"apply"}
+    for number in range(100):
+        rig.command(number)
+        rig.run(0.1)
+    assert rig.device.calls == ["rest", *[RED, "rest"] * 10]
+    assert set(rig.doings) == {("rest", "the device failed: the lamp is broken")}
+    assert len(rig.told) == 10
+    assert rig.runner.refused == {"device": 100}  # not one of them has been obeyed
 
 
 def test_a_device_that_cannot_rest_is_tried_again_and_not_said_to_rest() -> None:
     rig = Rig()
     rig.command(0)
     rig.device.failing = {"rest"}
-    rig.runner.rest("the broker is out of reach")
+    rig.rest("the broker is out of reach")
     assert rig.runner.state.doing == "command"
     assert rig.runner.state.why == "cannot rest (the broker is out of reach): the switch is stuck"
     assert rig.runner.state.values == RED
@@ -222,8 +251,9 @@ def test_a_device_that_cannot_rest_is_tried_again_and_not_said_to_rest() -> None
 def test_a_device_that_cannot_rest_still_obeys_and_then_rests() -> None:
     rig = Rig()
     rig.device.failing = {"rest"}
-    rig.runner.rest("the broker is out of reach")
+    rig.rest("the broker is out of reach")
     rig.device.failing = set()
+    rig.run(0.5)
     rig.command(0)
     rig.scheduler.run_for(1.5)  # a fresh command holds: the attempt to rest is over
     assert rig.device.calls[-1] == RED
@@ -255,8 +285,8 @@ def test_values_that_change_are_told_once_a_second() -> None:
 def test_a_change_of_what_it_does_is_told_at_once() -> None:
     rig = Rig()
     rig.command(0)
-    rig.runner.rest("one")
-    rig.runner.rest("two")
+    rig.rest("one")
+    rig.rest("two")
     rig.command(1)
     assert rig.doings == [
         ("command", "the hub's command"),

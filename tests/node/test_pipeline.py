@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from becomingone.devices.contract import Block, Origin
 from becomingone.kairos.bands import Band
-from becomingone.node.pipeline import ChannelId, ChannelPipeline, DevicePipeline
+from becomingone.node.pipeline import PER_TAU, ChannelId, ChannelPipeline, DevicePipeline, Stream
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.wire.frame import MAX_SAMPLES, Flags, PhaseFrame, decode_frame, encode_frame
@@ -30,13 +30,10 @@ class Line:
     def __init__(self, rate_hz: float = 50.0, *, floor: float = 0.05, frame_s: float = 0.1, origin: Origin = "live"):
         self.pipeline = ChannelPipeline(
             ID,
-            STRIDE,
-            channel=channel("a", rate_hz, floor),
-            origin=origin,
+            Stream(STRIDE, channel("a", rate_hz, floor), origin, frame_s),
             boot=7,
             clock=MeshClock(VirtualScheduler(START_US), 0.01),
             p_false=0.01,
-            frame_s=frame_s,
         )
         self.rate_hz = rate_hz
         self.frames: list[PhaseFrame] = []
@@ -228,12 +225,13 @@ def test_time_that_goes_back_is_told() -> None:
 
 def test_a_block_longer_than_a_frame_is_split() -> None:
     line = Line(rate_hz=5000.0)
+    stride = 5_000 // PER_TAU
     n = MAX_SAMPLES + 3
     spacing_s = 1 / 5000.0
     frames = line.give(block(0, tone(spacing_s * np.arange(n)), spacing_s=spacing_s))
-    assert [len(frame.phasors) for frame in frames] == [MAX_SAMPLES, 3]
+    assert [len(frame.phasors) for frame in frames] == [-(-MAX_SAMPLES // stride), 1]
     assert [frame.seq for frame in frames] == [0, 1]
-    assert frames[1].time_us == START_US + MAX_SAMPLES * 200
+    assert [frame.last_time_us for frame in frames] == [START_US + (MAX_SAMPLES - 1) * 200, START_US + (n - 1) * 200]
     assert not any(frame.flags & Flags.GAP for frame in frames)
     after = line.give(block(n * 200_000, tone(spacing_s * np.arange(n, n + 5)), spacing_s=spacing_s))
     assert not after[0].flags & Flags.GAP
@@ -395,6 +393,21 @@ def test_any_stream_makes_frames_that_a_hub_takes(stream: list[tuple[float, list
     assert all(bool(frame.flags & Flags.VALID) == bool(frame.phasors[-1] != 0) for frame in line.frames)
 
 
+# More samples than the band can show
+
+
+@pytest.mark.parametrize("length", [1, 5, 2_400, 9_601])
+def test_of_very_many_samples_as_many_phasors_are_sent_as_the_band_can_show(length: int) -> None:
+    every, thinned = Line(128.0), Line(48_000.0)
+    stride = 48_000 // PER_TAU
+    (frame,) = thinned.give(block(0, np.cos(np.arange(length) / 50.0), spacing_s=1 / 48_000)) or [None]
+    assert frame is not None
+    assert len(frame.phasors) == -(-length // stride)
+    assert frame.last_time_us - START_US == pytest.approx((length - 1) / 0.048, abs=2.0)  # the last is always there
+    assert frame.spacing_us == (None if len(frame.phasors) == 1 else pytest.approx(stride / 0.048, rel=1e-6))
+    assert len(every.tone(0.0, 1.0)[0].phasors) == 128
+
+
 # A device with several channels
 
 
@@ -402,10 +415,15 @@ def test_a_device_feeds_each_channel_in_each_of_its_bands() -> None:
     got: list[tuple[ChannelId, PhaseFrame]] = []
     clock = MeshClock(VirtualScheduler(START_US))
     motion = Band.of("motion", 1.5, 0.5)
-    arguments: dict[str, Any] = {"origin": "live", "boot": 1, "clock": clock, "p_false": 0.01, "frame_s": 0.1}
+    arguments: dict[str, Any] = {"boot": 1, "clock": clock, "p_false": 0.01}
     device = DevicePipeline(
         [
-            (name, ChannelPipeline(ChannelId(band.name, f"x_{name}"), band, channel=channel(name), **arguments))
+            (
+                name,
+                ChannelPipeline(
+                    ChannelId(band.name, f"x_{name}"), Stream(band, channel(name), "live", 0.1), **arguments
+                ),
+            )
             for name in ("a", "b")
             for band in (STRIDE, motion)
         ]

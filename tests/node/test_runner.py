@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from becomingone.node.runner import InlineRunner, ThreadRunner
+from becomingone.node.runner import DirectRunner, InlineRunner, ThreadRunner
 from becomingone.scheduling import LoopScheduler
 from becomingone.sim.clock import VirtualScheduler
 
@@ -94,21 +94,46 @@ def test_work_that_blocks_holds_up_neither_caller_nor_process() -> None:
 def test_nothing_runs_after_close() -> None:
     posts = Posts()
     runner = ThreadRunner(posts, "device four")
+    runner.submit(lambda: 1, lambda _r, _e: None)
     (thread,) = threads("device four")
     runner.close()
     ran: list[int] = []
     runner.submit(lambda: ran.append(1), lambda _r, _e: None)
     thread.join(WAIT_S)
     assert not thread.is_alive()
+    assert threads("device four") == []
     assert ran == []
+
+
+def test_a_thread_that_has_nothing_to_do_ends_and_another_does_what_comes_then() -> None:
+    posts = Posts()
+    runner = ThreadRunner(posts, "device seven", idle_s=0.01)
+    assert threads("device seven") == []
+    outcomes: list[object] = []
+    for number in range(3):
+        runner.submit(lambda number=number: number, lambda r, _e: outcomes.append(r))
+        for thread in threads("device seven"):
+            thread.join(WAIT_S)
+            assert not thread.is_alive()
+        posts.turn()
+    assert outcomes == [0, 1, 2]
+    runner.close()
+
+
+def test_what_never_blocks_is_done_at_once() -> None:
+    outcomes: list[tuple[object, object]] = []
+    DirectRunner().submit(lambda: 5, lambda r, e: outcomes.append((r, e)))
+    assert outcomes == [(5, None)]
 
 
 def test_an_outcome_that_nobody_waits_for_ends_the_thread_in_silence() -> None:
     posts = Posts()
     posts.ended = True
     runner = ThreadRunner(posts, "device five")
+    release = threading.Event()
+    runner.submit(lambda: release.wait(WAIT_S), lambda _r, _e: None)
     (thread,) = threads("device five")
-    runner.submit(lambda: 1, lambda _r, _e: None)
+    release.set()
     thread.join(WAIT_S)
     assert not thread.is_alive()
 

@@ -234,6 +234,28 @@ def test_a_device_that_has_worked_is_tried_again_soon() -> None:
     assert tried_s[before] - failed_s <= 0.5
 
 
+def test_a_device_that_works_for_a_moment_only_is_tried_ever_more_seldom() -> None:
+    """Every other read fails: it must not be opened, logged and announced several times a second for ever."""
+    reads = 0
+    opened = 0
+
+    def read() -> Reading:
+        nonlocal reads
+        reads += 1
+        if reads % 2 == 0:
+            raise DeviceUnavailableError(f"bus error {reads}")
+        return {"a": 1.0}
+
+    def make() -> Sensor:
+        nonlocal opened
+        opened += 1
+        return FakeSensor(channel(rate_hz=1000.0), reading=read)
+
+    rig = Rig(make).run(600.0)
+    assert 20 < opened < 80
+    assert len(rig.statuses) <= 2 * opened
+
+
 def test_an_error_without_words_tells_its_kind() -> None:
     def read() -> Reading:
         raise TimeoutError

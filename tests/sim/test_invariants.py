@@ -105,7 +105,7 @@ def test_a_silent_death_is_shown_within_three_intervals(seed):
 @pytest.mark.parametrize("fault", ["hub dies", "machine of the hub dies", "broker dies", "partition", "half open"])
 def test_an_output_rests_when_commands_stop(fault, tmp_path):
     (tmp_path / "lamp.py").write_text(LAMP)
-    light = {"name": "light", "kind": "lamp", "stale_s": STALE_S}
+    light = {"name": "light", "kind": "lamp", "stale_s": STALE_S, "alone_s": 0}
     bench = cell({}, fields={"outputs": [light], "drop_in": tmp_path})
     bench.run_for(8.0)
     screen = bench.ports["n001"].screen
@@ -130,21 +130,23 @@ def test_an_output_rests_when_commands_stop(fault, tmp_path):
 
 def test_a_clock_that_is_set_disturbs_no_phase_until_the_node_starts_again():
     steps = [{"kind": "clock_step", "at_s": 5, "clients": ["n002"], "by_s": 30}]
-    bench, other = cell({"faults": steps}), cell({})
+    alone = {"clock": {"sync": False, "sigma_s": 1e-4}}
+    bench, other = cell({"faults": steps}, fields=alone), cell({}, fields=alone)
     for one in (bench, other):
         one.run_for(12.0)
     assert bench.snapshot() == other.snapshot()
     assert bench.snapshot()["bands"]["stride"]["channels"] == 2
-    bench.add_node(authenticated(HubConfig.model_validate({}), walkers(2, seed=7), seed=1)[1][1])
+    second = authenticated(HubConfig.model_validate({}), walkers(2, seed=7), seed=1)[1][1]
+    bench.add_node(type(second).model_validate({**second.model_dump(), **alone}))
     bench.run_for(6.0)
     node = bench.snapshot()["nodes"]["n002"]
     assert node["refused"]["future"] > 40  # half a minute ahead: counted, and believed by nobody
     assert not any(band["valid"] for channel in node["channels"].values() for band in channel["bands"].values())
 
 
-def test_oscillators_that_drift_are_seen_as_they_are():
+def test_oscillators_that_drift_are_seen_as_they_are_where_the_hub_does_not_tell_the_time():
     drifts = [{"clients": ["n001"], "drift_ppm": -5000}, {"clients": ["n002"], "drift_ppm": 5000}]
-    bench = cell({"clocks": drifts})
+    bench = cell({"clocks": drifts}, fields={"clock": {"sync": False, "sigma_s": 1e-4}})
     bench.run_for(10.0)
     for node, ahead_us in (("n001", -50_000), ("n002", 50_000)):
         last = [entry for entry in bench.broker.trace if f"/{node}/phase/" in entry.topic][-1]

@@ -125,8 +125,7 @@ def test_one_more_node_changes_nothing_for_the_others():
 
     def frames(nodes):
         bench = Bench(5, faults=load_plan("wifi", environ={}))
-        bench.add_hub(HubConfig.model_validate({}))
-        for node in nodes:
+        for node in nodes:  # without a hub, which tells of the whole cell: what a node hears takes draws of its own
             bench.add_node(node)
         bench.run_for(10.0)
         return [
@@ -135,7 +134,6 @@ def test_one_more_node_changes_nothing_for_the_others():
             if entry.client_id.endswith(("n002", "n003")) and "/phase/" in entry.topic
         ]
 
-    # The first walker has a light: what it answers to the hub's commands takes draws of its own.
     few, many = walkers(3, seed=5)[1:], walkers(5, seed=5)[1:]
     assert few == many[:2]
     assert len({node.inputs[0].options["phase_rad"] for node in many}) == 4

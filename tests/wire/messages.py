@@ -21,6 +21,7 @@ from becomingone.wire.command import (
     encode_node_command,
 )
 from becomingone.wire.frame import decode_frame, encode_frame
+from becomingone.wire.kept import OldestKept, decode_kept, encode_kept
 from becomingone.wire.oscillator import OscillatorFrame, decode_oscillator, encode_oscillator
 from becomingone.wire.sync import SyncFrame, decode_sync, encode_sync
 from becomingone.wire.verbs import Verb
@@ -54,11 +55,16 @@ def keys_of(*order: str) -> Callable[[Fields], dict[int, Any]]:
     return lambda fields: {key: fields[name] for key, name in enumerate(order, 1) if name in fields}
 
 
-def ack_map(fields: Fields) -> dict[int, Any]:
-    nested: dict[int, dict[str, dict[str, int]]] = {}
-    for boot, band, channel, seq in fields["committed"]:
-        nested.setdefault(boot, {}).setdefault(band, {})[channel] = seq
-    return {1: fields["boot"], 2: fields["seq"], 3: nested}
+def streams_map(name: str) -> Callable[[Fields], dict[int, Any]]:
+    """A map of which one field has numbers by boot, band and channel."""
+
+    def content(fields: Fields) -> dict[int, Any]:
+        nested: dict[int, dict[str, dict[str, int]]] = {}
+        for boot, band, channel, seq in fields[name]:
+            nested.setdefault(boot, {}).setdefault(band, {})[channel] = seq
+        return {1: fields["boot"], 2: fields["seq"], 3: nested}
+
+    return content
 
 
 def sync_map(fields: Fields) -> dict[int, Any]:
@@ -204,9 +210,30 @@ MESSAGES = [
             "seq": ack.seq,
             "committed": [[*stream, seq] for stream, seq in sorted(ack.committed.items())],
         },
-        ack_map,
+        streams_map("committed"),
         3,
         records(boot=uint32, seq=uint64, committed=committed),
+    ),
+    Message(
+        "kept",
+        "kept",
+        None,
+        vectors("kept"),
+        encode_kept,
+        decode_kept,
+        lambda fields: OldestKept(
+            boot=fields["boot"],
+            seq=fields["seq"],
+            oldest={Stream(boot, band, channel): seq for boot, band, channel, seq in fields["oldest"]},
+        ),
+        lambda kept: {
+            "boot": kept.boot,
+            "seq": kept.seq,
+            "oldest": [[*stream, seq] for stream, seq in sorted(kept.oldest.items())],
+        },
+        streams_map("oldest"),
+        3,
+        records(boot=uint32, seq=uint64, oldest=committed),
     ),
     Message(
         "sync",

@@ -77,9 +77,10 @@ HEALTH: dict[str, Any] = {
     "kept": 100,
     "kept_bytes": 9_600,
     "kept_lost": 1,
+    "kept_fault": "No space left on device",
 }
 LATER = {"mode", "mode_why", "desired_sha256", "clock_source", "clock_offset_s", "temperature_c", "waiting"}
-LATER |= {"kept", "kept_bytes", "kept_lost"}
+LATER |= {"kept", "kept_bytes", "kept_lost", "kept_fault"}
 OUTPUT: dict[str, Any] = {"doing": "command", "why": "the hub's command", "values": {"hue": 120.0}}
 
 MESSAGES: list[tuple[type[About | Health | OutputState], dict[str, Any]]] = [
@@ -144,7 +145,7 @@ def test_a_field_of_a_wrong_kind_is_refused(model: Any, message: dict[str, Any],
     )
     right |= {"clock_offset_s"} if wrong == 1.5 else set()
     right |= {"clock_offset_s", "temperature_c"} if wrong == -1 else set()
-    right |= {"mode_why", "desired_sha256"} if isinstance(wrong, str) else set()
+    right |= {"mode_why", "desired_sha256", "kept_fault"} if isinstance(wrong, str) else set()
     right |= {"hardware", "software", "config_sha256", "why", "node"} if isinstance(wrong, str) else set()
     right |= {"channels", "devices", "outputs"} if wrong == [] else set()
     right |= {"bands", "dropped_reasons", "refused_commands", "values"} if wrong == {} else set()
@@ -247,6 +248,7 @@ def test_what_a_later_version_added_may_be_left_out() -> None:
     health = parsed(Health, {name: value for name, value in HEALTH.items() if name not in LATER})
     assert (health.clock_source, health.clock_offset_s, health.temperature_c) == ("system", 0.0, None)
     assert (health.waiting, health.kept, health.kept_bytes, health.kept_lost) == (0, 0, 0, 0)
+    assert health.kept_fault == ""
     channel_ = {name: value for name, value in CHANNEL.items() if name != "keep"}
     assert parsed(About, about(channels=[channel_])).channels[0].keep is False
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from becomingone.wire import announce, remote
+from becomingone.wire import announce, operate, remote
 from becomingone.wire.announce import State
 from becomingone.wire.command import RANGES
 from becomingone.wire.frame import PROTOCOL, Flags
@@ -58,6 +58,7 @@ def test_the_topics_are_those_of_the_code() -> None:
         topics.about(node),
         topics.health(node),
         topics.phase(node, band, channel),
+        topics.kept(node),
         topics.oscillator(node, band),
         topics.output_set(node, device),
         topics.output_state(node, device),
@@ -65,6 +66,8 @@ def test_the_topics_are_those_of_the_code() -> None:
         topics.node(node, "reply", "<id>"),
         topics.desired(node),
         topics.request(node, device),
+        topics.operate(node, "<verb>"),
+        topics.answer(node, "<token>"),
         topics.sync(band),
         topics.ack(node),
         topics.clock_ping(node),
@@ -83,16 +86,26 @@ def test_the_topics_are_those_of_the_code() -> None:
     ]
 
 
-def test_what_is_marked_as_not_used_yet_is_used_nowhere() -> None:
-    """The methods of `Topics` and the functions of the codec: once one is called, the page must not say so any more."""
-    starred = [row for row in cells("Topics", 5) if row[1].endswith("*")]
-    assert len(starred) == 8
-    builders = ["oscillator", "reply", "desired", "request", "sync", "ack", "clock_ping", "clock_pong", "aggregate"]
-    modules = ["oscillator", "sync", "clock", "ack", "aggregate", "remote"]
-    code = "".join(file.read_text() for room in ("node", "hub") for file in sorted((ROOT / room).glob("*.py")))
-    assert not re.findall(rf"topics\.({'|'.join(builders)})\(", code)
-    assert not re.findall(rf"becomingone\.wire\.({'|'.join(modules)}) import", code)
-    assert set(re.findall(r'topics\.command\(\w+, "(\w+)"\)', code)) == {"rebirth"}
+BUILDERS = {
+    "node/<node>/oscillator/<band>": "oscillator",
+    "node/<node>/reply/<id>": "reply",
+    "node/<node>/desired": "desired",
+    "request/<node>/<device>": "request",
+    "sync/<band>": "sync",
+    "ack/<node>": "ack",
+    "node/<node>/kept": "kept",
+    "clock/ping/<node>": "clock_ping",
+    "cell/<child>/aggregate": "aggregate",
+}
+"""The method of `Topics` that nothing of ours calls as long as the page marks the topic as not used yet."""
+
+
+@pytest.mark.parametrize("topic", BUILDERS)
+def test_what_is_marked_as_not_used_yet_is_used_nowhere_and_the_rest_is(topic: str) -> None:
+    code = "".join(file.read_text() for room in ("node", "hub") for file in sorted((ROOT / room).rglob("*.py")))
+    (row,) = [row for row in cells("Topics", 5) if quoted(row[0])[0] == topic]
+    used = re.search(rf"topics\.{BUILDERS[topic]}\(", code) is not None
+    assert used != row[1].endswith("*")
 
 
 def test_the_states_are_those_of_the_code() -> None:
@@ -121,6 +134,8 @@ MODELS: list[tuple[type[BaseModel], str]] = [
     (announce.Health, "Health"),
     (announce.OutputState, "The state of an output"),
     (remote.Request, "Remote operation"),
+    (operate.Operation, "Remote operation"),
+    (operate.Outcome, "Remote operation"),
     (remote.Reply, "Remote operation"),
     (remote.Desired, "Remote operation"),
 ]
@@ -139,6 +154,7 @@ SECTION_OF = {
     "clock-ping": "The clock exchange",
     "clock-pong": "The clock exchange",
     "ack": "The acknowledgement",
+    "kept": "The oldest kept",
     "aggregate": "The aggregate",
 }
 
@@ -199,11 +215,11 @@ def test_each_field_of_the_snapshot_is_on_the_page_and_no_other() -> None:
 
 def test_the_events_are_those_of_the_hub() -> None:
     kinds = [quoted(row[0])[0] for row in cells("Events", 3)]
-    code = source("hub/service.py")
+    code = "".join(source(f"hub/{name}.py") for name in ("service", "states", "collapse"))
     assert set(re.findall(r'_event\(\s*"(\w+)"', code)) <= set(kinds)
     assert all(f'"{kind}"' in code for kind in kinds)
     fields = set(quoted(SECTIONS["Events"]))
-    content = code.split("def _collapse_changed")[1].split("def ")[0]
+    content = source("hub/collapse.py").split("def _changed")[1]
     assert set(re.findall(r'^ +"(\w+)": ', content, re.MULTILINE)) <= fields
 
 
@@ -220,7 +236,8 @@ def test_the_reasons_are_those_of_the_code() -> None:
     documented = {quoted(row[0])[0] for row in cells("Refusals", 2)}
     files = [*(ROOT / "src" / "becomingone" / "wire").glob("*.py"), *(ROOT / "hub").glob("*.py")]
     raised = {word for file in files for word in re.findall(r'FrameError\(\s*"(\w+)"', file.read_text())}
-    counted = set(re.findall(r'refused\["(\w+)"\]', source("hub/service.py") + source("node/outputs.py")))
+    counting = "".join(map(source, ("hub/service.py", "node/driver.py", "node/operations.py")))
+    counted = set(re.findall(r'refused\["(\w+)"\]', counting))
     assert documented == raised | counted
     assert documented >= REASONS
 
@@ -230,7 +247,7 @@ def test_the_links_of_the_page_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", PAGE):
         file, _, anchor = target.partition("#")
         assert not file or (DOCS / file).exists()
-        assert not anchor or anchor in anchors
+        assert not anchor or file or anchor in anchors  # other pages' headings: tests/docs
     for name in re.findall(r"`([\w-]+\.json)`", PAGE):
         assert (DOCS / "vectors" / name).exists()
 

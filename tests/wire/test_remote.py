@@ -1,4 +1,4 @@
-"""Requests, replies and the desired configuration: JSON, checked as a whole."""
+"""Requests, replies, outcomes and the desired configuration: JSON, checked as a whole."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from hypothesis import strategies as st
 from becomingone.wire.announce import MAX_TEXT, Announcement, parse_announcement
 from becomingone.wire.cbor import MAX_PAYLOAD
 from becomingone.wire.command import MAX_VALUES, RANGES, read_values
+from becomingone.wire.operate import Operation, Outcome
 from becomingone.wire.remote import MAX_HOLD_S, Desired, Reply, Request
 from becomingone.wire.verbs import ARGUMENTS, MAX_LINES, Verb
 
 from .golden import REMOTE, refusal
 
-MODELS: dict[str, type[Announcement]] = {"reply": Reply, "desired": Desired, "request": Request}
+MODELS: dict[str, type[Announcement]] = {
+    "reply": Reply,
+    "desired": Desired,
+    "request": Request,
+    "operation": Operation,
+    "outcome": Outcome,
+}
 TAKEN = [vector for vector in REMOTE if vector["reason"] is None]
 
 REPLY: dict[str, Any] = {"boot": 7, "hub_boot": 3, "id": 8, "verb": "log", "result": "done", "why": "", "log": []}
@@ -44,7 +51,11 @@ def test_a_message_survives_the_wire(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", TAKEN, ids=lambda vector: f"{vector['message']}: {vector['description']}")
 def test_what_it_does_not_know_is_ignored_and_what_it_needs_is_required(vector: dict[str, Any]) -> None:
     model, message = MODELS[vector["message"]], json.loads(vector["payload"])
-    assert parsed(model, {**message, "mac": "00" * 16, "later": [1]}) == parsed(model, message)
+    more = {**message, "mac": "00" * 16, "later": [1]}
+    if model is Operation:  # who mistypes an argument must not get the default
+        assert refusal(parsed, model, more) == "announcement"
+    else:
+        assert parsed(model, more) == parsed(model, message)
     for name, field in model.model_fields.items():
         without = {other: value for other, value in message.items() if other != name}
         assert refusal(parsed, model, without) == ("announcement" if field.is_required() else None)
@@ -117,7 +128,7 @@ def test_the_longest_reply_fits() -> None:
         ("boot", 1 << 32),
         ("boot", -1),
         ("hub_boot", 1.5),
-        ("id", 1 << 63),
+        ("id", 1 << 64),
         ("verb", "Log"),
         ("result", "DONE"),
         ("why", None),
@@ -129,6 +140,10 @@ def test_the_longest_reply_fits() -> None:
 def test_a_reply_with_a_wrong_field_is_refused(field: str, wrong: Any) -> None:
     assert refusal(parsed, Reply, REPLY) is None
     assert refusal(parsed, Reply, {**REPLY, field: wrong}) == "announcement"
+
+
+def test_a_reply_may_be_to_any_number_that_a_command_has() -> None:
+    assert parsed(Reply, {**REPLY, "id": (1 << 64) - 1}).id == (1 << 64) - 1
 
 
 def test_a_refused_verb_may_be_one_that_the_node_does_not_know() -> None:

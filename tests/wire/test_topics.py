@@ -52,10 +52,13 @@ BUILT = [
     (Topics("r", "c").output_set("n", "lamp"), "r/c/node/n/output/lamp/set"),
     (Topics("r", "c").output_state("n", "lamp"), "r/c/node/n/output/lamp/state"),
     (Topics("r", "c").command("n", "rebirth"), "r/c/node/n/cmd/rebirth"),
+    (Topics("r", "c").kept("n"), "r/c/node/n/kept"),
     (Topics("r", "c").oscillator("n", "fast"), "r/c/node/n/oscillator/fast"),
     (Topics("r", "c").reply("n", 2**64 - 1), "r/c/node/n/reply/18446744073709551615"),
     (Topics("r", "c").desired("n"), "r/c/node/n/desired"),
     (Topics("r", "c").request("n", "lamp"), "r/c/request/n/lamp"),
+    (Topics("r", "c").operate("n", "log"), "r/c/request/n/cmd/log"),
+    (Topics("r", "c").answer("n", "anna-17"), "r/c/answer/n/anna-17"),
     (Topics("r", "c").sync("fast"), "r/c/sync/fast"),
     (Topics("r", "c").ack("n"), "r/c/ack/n"),
     (Topics("r", "c").clock_ping("n"), "r/c/clock/ping/n"),
@@ -134,6 +137,8 @@ def test_no_topic_does_anything_but_parse_or_be_refused(topic: str) -> None:
 
 CELL_TOPICS = [
     (Topics("r", "c").request("n", "lamp"), "request/+/+", ("n", "lamp")),
+    (Topics("r", "c").operate("n", "log"), "request/+/cmd/+", ("n", "log")),
+    (Topics("r", "c").answer("n", "anna-17"), "answer/+/+", ("n", "anna-17")),
     (Topics("r", "c").sync("fast"), "sync/+", ("fast",)),
     (Topics("r", "c").ack("n"), "ack/+", ("n",)),
     (Topics("r", "c").clock_ping("n"), "clock/ping/+", ("n",)),

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 BENCHES: Final = {
     "broker": "the embedded broker against Mosquitto: messages a second, round trips, connecting",
+    "clock": "how well nodes know mesh time over simulated networks, against the Lab Streaming Layer's way",
     "codec": "a phase frame to bytes and back, with all checks, against cbor2 alone",
     "kernel": "one channel against scipy's filter, and phase locking against mne-connectivity (extra: reference)",
+    "node": "a node with three channels at 100 Hz: memory, time to be ready, processor time",
     "tick": "one tick of a mesh of 30, 1,000 and 100,000 nodes",
     "sync": "how far and how fast a simulated mesh locks, against theory",
 }

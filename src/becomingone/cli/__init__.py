@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed, 2 bad input.
     """
+    # We have no plugins of pydantic; it would look for them in every package that is installed, at every start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         return int(arguments.run(arguments))

@@ -1,4 +1,4 @@
-"""``config check|schema|example``: what is wrong in a configuration, what may stand in one, how to begin one."""
+"""``config check|diff|schema|example``: what is wrong in a configuration, what another changes, how to begin one."""
 
 from __future__ import annotations
 
@@ -14,26 +14,64 @@ import yaml
 from becomingone.broker.config import BrokerConfig
 from becomingone.cli.exits import Exit
 from becomingone.cli.scenario import Scenario
-from becomingone.config.loader import digest, load
+from becomingone.config.loader import ConfigProblems, digest, load
 from becomingone.config.loader import schema as json_schema
+from becomingone.config.marks import without_marks
 from becomingone.config.sections import Section
+from becomingone.config.tree import Problem, format_keys
 from becomingone.hub.config import HubConfig
+from becomingone.node.changes import Changes, changes
 from becomingone.node.config import NodeConfig
 
 _MODELS: dict[str, type[Section]] = {"node": NodeConfig, "hub": HubConfig, "broker": BrokerConfig, "scenario": Scenario}
+
+_RELOADED = frozenset({"node"})
+"""What can take another configuration while it runs; for everything else the marks of shared sections mean nothing."""
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Check a file as what it is, down to each device's options; print its digest."""
     kind = arguments.kind or _kind_of(arguments.file)
-    config = load(_MODELS[kind], arguments.file, overrides=arguments.overrides, environ=os.environ)
-    print(f"{arguments.file}: a {kind} configuration without a fault, SHA-256 {digest(config)}")
+    try:
+        config = load(_MODELS[kind], arguments.file, overrides=arguments.overrides, environ=os.environ)
+    except ConfigProblems as refused:
+        if not arguments.json:
+            raise
+        problems = [_as_json(problem) for problem in refused.details]
+        print(json.dumps({"file": str(arguments.file), "kind": kind, "sha256": None, "problems": problems}))
+        return Exit.BAD_INPUT
+    if arguments.json:
+        print(json.dumps({"file": str(arguments.file), "kind": kind, "sha256": digest(config), "problems": []}))
+    else:
+        print(f"{arguments.file}: a {kind} configuration without a fault, SHA-256 {digest(config)}")
+    return Exit.DONE
+
+
+def diff(arguments: argparse.Namespace) -> int:
+    """Print the fields that differ, and which of them a running node takes."""
+    kind = arguments.kind or _kind_of(arguments.new)
+    old, new = (load(_MODELS[kind], path, environ=os.environ) for path in (arguments.old, arguments.new))
+    found = changes(old, new)
+    if kind not in _RELOADED:
+        found = Changes(restart=(*found.restart, *found.hot))
+    if arguments.json:
+        print(json.dumps({"kind": kind, "hot": found.hot, "restart": found.restart}))
+        return Exit.DONE
+    for path in found.hot:
+        print(f"reload   {path}")
+    for path in found.restart:
+        print(f"restart  {path}")
+    if not found:
+        print("no difference")
+    elif found.hot and found.restart:
+        print("A reload takes all or nothing: as it stands, the whole of this needs a restart.")
     return Exit.DONE
 
 
 def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of a configuration."""
-    json.dump(json_schema(_MODELS[arguments.kind]), sys.stdout, indent=2)
+    made: object = json_schema(_MODELS[arguments.kind])
+    json.dump(made if arguments.kind in _RELOADED else without_marks(made), sys.stdout, indent=2)
     print()
     return Exit.DONE
 
@@ -43,6 +81,18 @@ def example(arguments: argparse.Namespace) -> int:
     text = files("becomingone.config").joinpath(f"examples/{arguments.kind}.yaml").read_text("utf-8")
     sys.stdout.write(text)
     return Exit.DONE
+
+
+def _as_json(problem: Problem) -> dict[str, str | int | None]:
+    place = problem.place
+    field = format_keys(problem.keys) or None
+    return {
+        "source": place.source,
+        "line": place.line,
+        "field": field,
+        "message": problem.message,
+        "text": f"{problem}",
+    }
 
 
 def _kind_of(path: Path) -> str:

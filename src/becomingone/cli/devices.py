@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from contextlib import redirect_stdout
 
 from becomingone.cli.exits import Exit
 from becomingone.config.loader import schema
 from becomingone.devices.contract import Module
 from becomingone.devices.registry import catalogue, load
-from becomingone.errors import DeviceError
+from becomingone.errors import DeviceError, MissingLibraryError
+
+IMPORT_S = 5.0
+"""Seconds after which a module whose import has not returned counts as broken."""
 
 
 def list_kinds(arguments: argparse.Namespace) -> int:
@@ -17,9 +22,12 @@ def list_kinds(arguments: argparse.Namespace) -> int:
     kinds: dict[str, str] = {}
     for kind in catalogue(arguments.drop_in):
         try:
-            kinds[kind] = load(kind, drop_in=arguments.drop_in).summary
+            with redirect_stdout(sys.stderr):  # what a drop-in prints when it is imported is not our output
+                kinds[kind] = load(kind, drop_in=arguments.drop_in, patience_s=IMPORT_S).summary
         except DeviceError as error:
             kinds[kind] = f"broken: {error}"
+        except MissingLibraryError as error:
+            kinds[kind] = f"unavailable: {error}"
     if arguments.json:
         print(json.dumps(kinds))
     else:
@@ -31,7 +39,8 @@ def list_kinds(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a kind's options."""
-    module = load(arguments.kind, drop_in=arguments.drop_in)
+    with redirect_stdout(sys.stderr):
+        module = load(arguments.kind, drop_in=arguments.drop_in, patience_s=IMPORT_S)
     if arguments.json:
         print(json.dumps(schema(module.options)))
         return Exit.DONE

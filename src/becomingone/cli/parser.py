@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     _add_up(commands, common)
     _add_services(commands, common)
+    _add_operate(commands, common)
     _add_config(commands, common)
     _add_devices(commands, common)
     _add_bench(commands, common)
@@ -58,14 +60,51 @@ def _add_up(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
-    for part, help_text in (("node", "one node"), ("hub", "the hub")):
+    for part, help_text, module in (("node", "one node", "node_run"), ("hub", "the hub", "services")):
         group = commands.add_parser(part, help=help_text).add_subparsers(required=True, metavar="COMMAND")
         run = group.add_parser("run", parents=[common], help="run until stopped")
         run.add_argument("config", type=Path, metavar="CONFIG", help=f"{part}.yaml")
         run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
-        run.set_defaults(run=_handler("services", f"run_{part}"))
+        run.set_defaults(run=_handler(module, f"run_{part}"))
         _add_set(run)
+        if part == "node":
+            _add_unit(group, common)
+            _add_calibrate(group, common)
     _add_broker(commands, common)
+
+
+def _add_calibrate(group: Commands, common: argparse.ArgumentParser) -> None:
+    calibrate = group.add_parser("calibrate", parents=[common], help="measure how late a microphone or a camera is")
+    calibrate.set_defaults(run=_handler("calibrate", "calibrate"))
+    calibrate.add_argument("config", type=Path, metavar="CONFIG", help="node.yaml; stop the node before")
+    calibrate.add_argument("--input", required=True, metavar="NAME", help="the input that is measured")
+    calibrate.add_argument("--output", required=True, metavar="NAME", help="the speaker or display that is pulsed")
+    calibrate.add_argument("--channel", metavar="NAME", help="which channel of the input, where it has several")
+    calibrate.add_argument("--count", type=_pulses, default=20, metavar="N", help="pulses, 5..1000 (default: 20)")
+    calibrate.add_argument("--seed", type=int, metavar="N", help="draws the intervals (default: another each time)")
+    calibrate.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_set(calibrate)
+
+
+def _add_unit(group: Commands, common: argparse.ArgumentParser) -> None:
+    unit = group.add_parser("unit", parents=[common], help="print the systemd unit that runs a node on this machine")
+    unit.set_defaults(run=_handler("units", "print_unit"))
+    unit.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="node.yaml, where the unit will find it")
+    unit.add_argument("--user", metavar="NAME", help="run as this user (default: one that systemd makes for it)")
+    unit.add_argument(
+        "--allow",
+        type=_words,
+        default=(),
+        metavar="HARDWARE,...",
+        help="hardware that is needed besides what the device modules show: audio, gpio, i2c, spi, serial, camera",
+    )
+    unit.add_argument("--systemd", type=_count, metavar="VERSION", help="for this version (default: the one here)")
+    unit.add_argument(
+        "--hardware-watchdog",
+        action="store_true",
+        help="print instead the system.conf.d file that has the machine's own watchdog strike when systemd hangs",
+    )
+    _add_set(unit)
 
 
 def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -79,6 +118,24 @@ def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add_set(run)
 
 
+def _add_operate(commands: Commands, common: argparse.ArgumentParser) -> None:
+    operate = commands.add_parser("operate", parents=[common], help="have a node do something, through the hub")
+    operate.set_defaults(run=_handler("operate", "run"))
+    operate.add_argument("node", metavar="NODE", help="the node's id")
+    operate.add_argument("verb", choices=("identify", "reload", "loglevel", "log", "restart"), help="what it is to do")
+    operate.add_argument(
+        "arguments", nargs="*", metavar="KEY=VALUE", help="identify: seconds; loglevel: level; log: lines"
+    )
+    operate.add_argument("--broker", metavar="URL", help="default: mqtt://127.0.0.1:1883")
+    operate.add_argument("--cell", metavar="NAME", help="default: home")
+    operate.add_argument("--root", metavar="NAME", help="first level of every topic (default: becomingone)")
+    operate.add_argument("--config", type=Path, metavar="FILE", help="a file with cell, root and the section broker")
+    operate.add_argument(
+        "--timeout", type=_validity, default=10.0, metavar="S", help="s in which the node is to do it, 1..10 (default)"
+    )
+    operate.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
+
+
 def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = commands.add_parser("config", help="check, describe and begin configurations").add_subparsers(
         required=True, metavar="COMMAND"
@@ -87,8 +144,15 @@ def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     check.add_argument("file", type=Path, metavar="FILE")
     kinds = ("node", "hub", "broker", "scenario")
     check.add_argument("--as", dest="kind", choices=kinds, help="default: seen from its fields")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_handler("configs", "check"))
     _add_set(check)
+    diff = group.add_parser("diff", parents=[common], help="say what changes from one file to another")
+    diff.add_argument("old", type=Path, metavar="OLD")
+    diff.add_argument("new", type=Path, metavar="NEW")
+    diff.add_argument("--as", dest="kind", choices=kinds, help="default: seen from the fields of NEW")
+    diff.add_argument("--json", action="store_true", help="print one JSON object")
+    diff.set_defaults(run=_handler("configs", "diff"))
     for name, help_text in (("schema", "print the JSON Schema"), ("example", "print a commented example")):
         command = group.add_parser(name, parents=[common], help=help_text)
         command.add_argument("kind", choices=("node", "hub", "broker"))
@@ -97,15 +161,36 @@ def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _add_devices(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = commands.add_parser("devices", help="the device modules").add_subparsers(required=True, metavar="COMMAND")
-    listing = group.add_parser("list", parents=[common], help="the kinds that can be configured here")
-    listing.add_argument("--drop-in", type=Path, metavar="DIR", help="a folder of further device modules")
-    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    drop_in = argparse.ArgumentParser(add_help=False)
+    drop_in.add_argument("--drop-in", type=Path, metavar="DIR", help="a folder of further device modules")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument("--json", action="store_true", help="print JSON")
+    with_set = argparse.ArgumentParser(add_help=False)
+    with_set.add_argument(
+        "--set", action="append", default=[], dest="options", metavar="OPTION=VALUE", help="give the device an option"
+    )
+    listing = group.add_parser("list", parents=[common, drop_in, json], help="the kinds that can be configured here")
     listing.set_defaults(run=_handler("devices", "list_kinds"))
-    show = group.add_parser("show", parents=[common], help="a kind's options")
-    show.add_argument("kind")
-    show.add_argument("--drop-in", type=Path, metavar="DIR", help="a folder of further device modules")
-    show.add_argument("--json", action="store_true", help="print one JSON object")
+    show = group.add_parser("show", parents=[common, drop_in, json], help="a kind's options")
     show.set_defaults(run=_handler("devices", "show"))
+    show.add_argument("kind", metavar="KIND")
+    new = group.add_parser("new", parents=[common], help="begin a device module of your own, with a test that passes")
+    new.set_defaults(run=_handler("device_new", "new"))
+    new.add_argument("name", metavar="NAME", help="lower-case letters, digits and _: the kind, and the file's name")
+    new.add_argument("--output", action="store_true", help="an output; otherwise a sensor")
+    new.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="where to (default: here)")
+    check = group.add_parser(
+        "check", parents=[common, with_set, json], help="say everything that is wrong with a file, with its lines"
+    )
+    check.set_defaults(run=_handler("device_check", "check"))
+    check.add_argument("file", type=Path, metavar="FILE", help="KIND.py")
+    trial = group.add_parser(
+        "try", parents=[common, drop_in, with_set, json], help="open a device on this machine: read it, or drive it"
+    )
+    trial.set_defaults(run=_handler("device_try", "try_kind"))
+    trial.add_argument("kind", metavar="KIND")
+    trial.add_argument("--seconds", type=_seconds, default=5.0, metavar="S", help="for so long (default: 5)")
+    trial.add_argument("--armed", action="store_true", help="let a motor move, at a fifth of its speed")
 
 
 def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -148,7 +233,11 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 def _handler(module: str, function: str) -> Handler:
     def run(arguments: argparse.Namespace) -> int:
+        # What is imported stays: to look through it for garbage, now and later, would cost a fifth of the start.
+        gc.disable()
         handler: Handler = getattr(import_module(f"becomingone.cli.{module}"), function)
+        gc.freeze()
+        gc.enable()
         return handler(arguments)
 
     return run
@@ -161,10 +250,29 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(msg)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
 def _count(text: str) -> int:
     if text.isdecimal() and 1 <= int(text) <= 100_000:
         return int(text)
     msg = f"must be a number, 1..100000, not {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def _validity(text: str) -> float:
+    value = _seconds(text)
+    if 1 <= value <= 10:
+        return value
+    msg = f"must be 1..10 seconds, not {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def _pulses(text: str) -> int:
+    if text.isdecimal() and 5 <= int(text) <= 1_000:
+        return int(text)
+    msg = f"must be a number, 5..1000, not {text!r}"
     raise argparse.ArgumentTypeError(msg)
 
 

@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from becomingone.cli.exits import Exit
+
 STOP_TIMEOUT_S = 1.5
 """Seconds for an orderly end after the first signal; the process ends then in any case."""
-
 
 MOST_FAULTS = 20
 FAULTS_WINDOW_S = 10.0
@@ -39,32 +40,58 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-async def stop_signal(loop: asyncio.AbstractEventLoop, *, or_end_of_stdin: bool = False) -> None:
-    """Wait for SIGINT or SIGTERM.
+class Told:
+    """Whether this process has been told to end: by SIGINT or SIGTERM, or by the end of its standard input.
+
+    Made inside the running loop, before anything that must not be cut off half-way.
 
     Parameters
     ----------
     loop : asyncio.AbstractEventLoop
         The running loop.
     or_end_of_stdin : bool
-        Stop too when standard input ends: whoever started this process has gone, however that came about.
+        Told too when standard input ends: whoever started this process has gone, however that came about.
+    insisting : bool
+        A second signal ends the process at once, without a goodbye.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if or_end_of_stdin:
-        descriptor = sys.stdin.fileno()
 
-        def readable() -> None:
-            if not os.read(descriptor, 4096):
-                loop.remove_reader(descriptor)
-                stop.set()
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, or_end_of_stdin: bool = False, insisting: bool = False
+    ) -> None:
+        self.event = asyncio.Event()
+        self._insisting = insisting
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled)
+        if or_end_of_stdin:
+            descriptor = sys.stdin.fileno()
 
-        loop.add_reader(descriptor, readable)
-    await stop.wait()
+            def readable() -> None:
+                if not os.read(descriptor, 4096):
+                    loop.remove_reader(descriptor)
+                    self.event.set()
+
+            loop.add_reader(descriptor, readable)
+
+    def _signalled(self) -> None:
+        if self._insisting and self.event.is_set():
+            _LOG.warning("told twice to stop: ends at once")
+            logging.shutdown()
+            os._exit(Exit.FAILED)
+        self.event.set()
 
 
-def run(make: Callable[[asyncio.AbstractEventLoop], Part], *, stop_with_stdin: bool = False) -> int:
+async def stop_signal(loop: asyncio.AbstractEventLoop, *, or_end_of_stdin: bool = False) -> None:
+    """Wait for SIGINT or SIGTERM, or the end of standard input; see `Told`."""
+    await Told(loop, or_end_of_stdin=or_end_of_stdin).event.wait()
+
+
+def run(
+    make: Callable[[asyncio.AbstractEventLoop], Part],
+    *,
+    stop_with_stdin: bool = False,
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+    end: asyncio.Event | None = None,
+) -> Exit:
     """Run a part until it is told to stop.
 
     Parameters
@@ -72,9 +99,19 @@ def run(make: Callable[[asyncio.AbstractEventLoop], Part], *, stop_with_stdin: b
     make : callable
         Makes the part inside the running loop.
     stop_with_stdin : bool
-        See `stop_signal`.
+        See `Told`.
+    stop_timeout_s : float
+        Seconds for an orderly end.
+    end : asyncio.Event, optional
+        Set where the part wants to end by itself; cleared again where it has been told to end as well.
+
+    Returns
+    -------
+    Exit
+        `Exit.DONE` when it was told to stop, or wanted to, whether or not the broker heard its goodbye;
+        `Exit.FAILED` when its own faults ended it.
     """
-    return asyncio.run(_main(make, stop_with_stdin=stop_with_stdin))
+    return asyncio.run(_main(make, stop_with_stdin, stop_timeout_s, end or asyncio.Event()))
 
 
 class _Faults:
@@ -95,19 +132,24 @@ class _Faults:
             self.too_many.set()
 
 
-async def _main(make: Callable[[asyncio.AbstractEventLoop], Part], *, stop_with_stdin: bool) -> int:
+async def _main(
+    make: Callable[[asyncio.AbstractEventLoop], Part], stop_with_stdin: bool, stop_timeout_s: float, end: asyncio.Event
+) -> Exit:
     loop = asyncio.get_running_loop()
+    told = Told(loop, or_end_of_stdin=stop_with_stdin, insisting=True)
     faults = _Faults(loop)
     part = make(loop)
     part.start()
-    told = loop.create_task(stop_signal(loop, or_end_of_stdin=stop_with_stdin))
-    failed = loop.create_task(faults.too_many.wait())
-    await asyncio.wait([told, failed], return_when=asyncio.FIRST_COMPLETED)
+    reasons = [loop.create_task(event.wait()) for event in (told.event, faults.too_many, end)]
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     stopped = asyncio.Event()
     part.stop(stopped.set)
     try:
-        await asyncio.wait_for(stopped.wait(), STOP_TIMEOUT_S)
+        await asyncio.wait_for(stopped.wait(), stop_timeout_s)
     except TimeoutError:
         _LOG.warning("stopped without a goodbye: the broker did not answer in time")
-        return 1
-    return 1 if faults.too_many.is_set() else 0
+    for reason in reasons:
+        reason.cancel()
+    if told.event.is_set():
+        end.clear()
+    return Exit.FAILED if faults.too_many.is_set() else Exit.DONE

@@ -14,7 +14,8 @@ from becomingone.config.loader import load
 from becomingone.config.sections import CellConfig
 from becomingone.errors import ConfigError
 from becomingone.hub.config import HubBody, HubConfig
-from becomingone.node.config import ClockSection, NodeBody, NodeConfig
+from becomingone.node.config import NodeBody, NodeConfig
+from becomingone.node.sections import ClockSection
 
 ONE_MACHINE_CLOCK = ClockSection(sigma_s=1e-4)
 """Nodes on one machine read the same clock; what remains is the scheduling between reading and using it."""

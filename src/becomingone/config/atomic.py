@@ -6,8 +6,17 @@ import os
 from pathlib import Path
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Replace a file's content so that a power cut at any instant leaves the old or the new one, never neither.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is there already.
+    text : str
+        ASCII.
+    mode : int, optional
+        Who may do what with it, less the process's mask, as for open(2).
 
     Raises
     ------
@@ -16,7 +25,8 @@ def replace_text(path: Path, text: str) -> None:
     """
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        with fresh.open("w", encoding="ascii") as file:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -35,23 +35,26 @@ _NULLS: Final = frozenset({"", "~", "null"})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def read_text(path: Path) -> str:
-    """Read a file of at most 1 MiB of UTF-8 (a byte order mark is dropped)."""
+class NoFileError(DocumentError):
+    """There is no such file."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, of which anything beyond 1 MiB is more than `decode` takes."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise DocumentError("there is no such file") from None
+        raise NoFileError("there is no such file") from None
     except IsADirectoryError:
         raise DocumentError("is a directory; must be a file") from None
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise DocumentError(f"cannot be read: {reason}") from None
-    return decode(raw)
 
 
 def decode(raw: bytes) -> str:
-    """Turn the bytes of a document into text."""
+    """Turn the bytes of a document, at most 1 MiB of UTF-8, into text; a byte order mark is dropped."""
     if len(raw) > MAX_BYTES:
         raise DocumentError(f"must be at most {MAX_BYTES} bytes long")
     try:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Final, TypeVar, cast
@@ -17,7 +18,7 @@ from typing import Final, TypeVar, cast
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
-from becomingone.config.document import Builder, compose, read_text
+from becomingone.config.document import Builder, compose, decode, read_bytes
 from becomingone.config.explain import Explainer
 from becomingone.config.override import lay_over
 from becomingone.config.secret import Secrets
@@ -25,7 +26,7 @@ from becomingone.config.shape import Shape, schema
 from becomingone.config.tree import DocumentError, Keys, Node, Place, Problem, plain, walk
 from becomingone.errors import ConfigError
 
-__all__ = ["ConfigProblems", "canonical", "digest", "load", "schema"]
+__all__ = ["ConfigProblems", "Layers", "canonical", "digest", "load", "read_layers", "schema", "validated"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -40,18 +41,41 @@ class ConfigProblems(ConfigError):  # noqa: N818 - it is a list of them
     problems : Sequence[str]
         One line each, such as ``node.yaml:12: devices[0].rate_hz: must be at most 20 (got 50)``.
 
+    details : Sequence[Problem], optional
+        The same, each in its parts.
+
     Attributes
     ----------
     problems : tuple[str, ...]
         The same lines, in the order of the file, then the environment, then the command line.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], details: Sequence[Problem] = ()) -> None:
         super().__init__(tuple(problems))
         self.problems = tuple(problems)
+        self.details = tuple(details)
 
     def __str__(self) -> str:
         return "\n".join(self.problems)
+
+
+@dataclass(slots=True)
+class Layers:
+    """A file with what is laid over it, not yet held against a model.
+
+    Parameters
+    ----------
+    root : Node
+        The effective tree.
+    secrets : Secrets
+        What its secrets were resolved with.
+    problems : list[Problem]
+        What is wrong with its keys and with what was laid over.
+    """
+
+    root: Node
+    secrets: Secrets
+    problems: list[Problem] = field(default_factory=list[Problem])
 
 
 def load(model: type[M], path: Path, *, overrides: Sequence[str] = (), environ: Mapping[str, str]) -> M:
@@ -78,15 +102,60 @@ def load(model: type[M], path: Path, *, overrides: Sequence[str] = (), environ: 
     ConfigProblems
         With one line for everything that is wrong.
     """
-    secrets = Secrets(path.parent, environ)
-    problems: list[Problem] = []
-    root = _read(path, secrets, problems)
-    lay_over(root, problems, overrides=overrides, environ=environ, secret=secrets.resolve)
+    return validated(model, read_layers(path, overrides=overrides, environ=environ))
+
+
+def read_layers(
+    path: Path,
+    *,
+    raw: bytes | None = None,
+    folder: Path | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str],
+) -> Layers:
+    """Read a configuration, and lay the environment and the command line over it.
+
+    Parameters
+    ----------
+    path, overrides, environ
+        As for `load`.
+    raw : bytes, optional
+        What the file holds, where it has been read already.
+    folder : Path, optional
+        Where ``secrets.yaml`` is; by default beside the file.
+
+    Raises
+    ------
+    ConfigProblems
+        The file cannot be read as a mapping at all.
+    """
+    layers = Layers(Node(Place(str(path), 1), {}), Secrets(folder or path.parent, environ))
+    layers.root = _read(path, raw, layers.secrets, layers.problems)
+    lay_over(layers.root, layers.problems, overrides=overrides, environ=environ, secret=layers.secrets.resolve)
+    return layers
+
+
+def validated(model: type[M], layers: Layers, *, context: Mapping[str, object] | None = None) -> M:
+    """Make the configuration that `layers` hold.
+
+    Parameters
+    ----------
+    model, layers
+        As for `load`, and from `read_layers`.
+    context : Mapping[str, object], optional
+        What the model's validators may ask for.
+
+    Raises
+    ------
+    ConfigProblems
+        As for `load`.
+    """
+    root, secrets, problems = layers.root, layers.secrets, list(layers.problems)
     data = plain(root)
     errors: list[ErrorDetails] = []
     # The error is left behind before anything is raised: its text shows inputs, and a traceback would print it.
     try:
-        loaded = model.model_validate(data)
+        loaded = model.model_validate(data, context=None if context is None else dict(context))
     except ValidationError as exc:
         loaded, errors = None, exc.errors(include_url=False)
     wrong = [Problem(node.place, keys, node.wrong) for keys, node in walk(root) if node.wrong is not None]
@@ -97,7 +166,7 @@ def load(model: type[M], path: Path, *, overrides: Sequence[str] = (), environ: 
         problems += _unrelated(explained, {problem.keys for problem in wrong})
     if problems or loaded is None:
         problems.sort(key=lambda problem: (problem.place.order, problem.place.line or 0))
-        raise ConfigProblems(list(dict.fromkeys(str(problem) for problem in problems)))
+        raise _problems(problems)
     return loaded
 
 
@@ -168,9 +237,16 @@ def _bare_scalar(value: object) -> object:
             return cast("object", to_jsonable_python(value))
 
 
-def _read(path: Path, secrets: Secrets, problems: list[Problem]) -> Node:
+def _problems(problems: Sequence[Problem]) -> ConfigProblems:
+    lines: dict[str, Problem] = {}
+    for problem in problems:
+        lines.setdefault(str(problem), problem)
+    return ConfigProblems(list(lines), list(lines.values()))
+
+
+def _read(path: Path, raw: bytes | None, secrets: Secrets, problems: list[Problem]) -> Node:
     try:
-        node = compose(read_text(path))
+        node = compose(decode(read_bytes(path) if raw is None else raw))
         root = Builder(str(path), secrets.resolve, problems).build(node) if node else None
     except DocumentError as exc:
         place, message = Place(str(path), exc.line), str(exc)
@@ -181,7 +257,7 @@ def _read(path: Path, secrets: Secrets, problems: list[Problem]) -> Node:
         if root is not None and (root.text or root.wrong or root.value is not None):
             got = "a list" if isinstance(root.value, list) else "a single value"
             place, message = root.place, root.wrong or f"must be a mapping (name: value), not {got}"
-    raise ConfigProblems([str(Problem(place, (), message))])
+    raise _problems([Problem(place, (), message)])
 
 
 def _unrelated(problems: list[Problem], broken: set[Keys]) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from becomingone.config.marks import HOT, RESTART
 from becomingone.errors import KernelError
 from becomingone.kairos.bands import DEFAULT_BANDS, Band
 
@@ -28,11 +29,13 @@ class Section(BaseModel):
 class BandSection(Section):
     """One band of the cell's plan."""
 
-    frequency_hz: Annotated[Positive, Field(description="centre frequency, Hz")]
-    tau_s: Annotated[Positive, Field(description="time constant of each of the filter's two poles, s")]
-    lag_s: Annotated[Positive | None, Field(description="lag of T_τ, s; default: whole periods, at least 2πτ")] = None
+    frequency_hz: Annotated[Positive, RESTART, Field(description="centre frequency, Hz")]
+    tau_s: Annotated[Positive, RESTART, Field(description="time constant of each of the filter's two poles, s")]
+    lag_s: Annotated[
+        Positive | None, RESTART, Field(description="lag of T_τ, s; default: whole periods, at least 2πτ")
+    ] = None
     coherence_tau_s: Annotated[
-        Positive | None, Field(description="window of the coherence, s, at least 8τ; default 40τ")
+        Positive | None, RESTART, Field(description="window of the coherence, s, at least 8τ; default 40τ")
     ] = None
 
     def band(self, name: str) -> Band:
@@ -49,15 +52,17 @@ class BandSection(Section):
 class KairosSection(Section):
     """How the kernel decides."""
 
-    p_false: Annotated[float, Field(gt=0, lt=0.5, description="probability of calling noise coherent; decides I_c")] = (
-        0.001
-    )
+    p_false: Annotated[
+        float, RESTART, Field(gt=0, lt=0.5, description="probability of calling noise coherent; decides I_c")
+    ] = 0.001
 
 
 class LoggingSection(Section):
     """What is logged to standard error."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], HOT, Field(description="what is logged: this and what is worse")
+    ] = "INFO"
 
 
 def default_bands() -> dict[str, BandSection]:
@@ -80,9 +85,18 @@ class CellConfig(Section):
     oscillations of the same nominal frequency.
     """
 
-    cell: Annotated[Name, Field(description="the deployment: a home, a laboratory, a robot")] = "home"
-    root: Annotated[Root, Field(description="first level, or levels, of every topic")] = "becomingone"
-    bands: Annotated[dict[Name, BandSection], Field(default_factory=default_bands, min_length=1, max_length=64)]
+    cell: Annotated[Name, RESTART, Field(description="the deployment: a home, a laboratory, a robot")] = "home"
+    root: Annotated[Root, RESTART, Field(description="first level, or levels, of every topic")] = "becomingone"
+    bands: Annotated[
+        dict[Name, BandSection],
+        RESTART,
+        Field(
+            default_factory=default_bands,
+            min_length=1,
+            max_length=64,
+            description="the cell's band plan, the same on all members",
+        ),
+    ]
     kairos: KairosSection = KairosSection()
     logging: LoggingSection = LoggingSection()
 

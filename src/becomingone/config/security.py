@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from becomingone.config.marks import RESTART
 from becomingone.config.sections import Section
 
 KEY_BYTES: Final = 32
@@ -65,10 +66,12 @@ class NodeSecurity(Section):
 
     key: Annotated[
         SecretKey | None,
+        RESTART,
         Field(description="this node's own key, made from the hub's secret: 32 bytes, hex or base64; use !secret NAME"),
     ] = None
     hub_public_key: Annotated[
         PublicKey | None,
+        RESTART,
         Field(description="checks what the hub signs for all nodes: Ed25519, 32 bytes, hex or base64"),
     ] = None
 
@@ -89,10 +92,12 @@ class HubSecurity(Section):
 
     secret: Annotated[
         SecretKey | None,
+        RESTART,
         Field(description="every node's key is made from it: 32 random bytes, hex or base64; use !secret NAME"),
     ] = None
     signing_key: Annotated[
         SecretKey | None,
+        RESTART,
         Field(description="signs what goes to all nodes: Ed25519 seed, 32 random bytes, hex or base64"),
     ] = None
 

@@ -6,12 +6,16 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from becomingone.broker.kept_store import MemoryStore
 from becomingone.broker.link import LinkFactory, Will
 from becomingone.config.loader import digest
 from becomingone.hub.config import HubConfig
+from becomingone.hub.frame_log import MemoryFrameLog
 from becomingone.hub.service import Hub
 from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
+from becomingone.node.config_file import Loaded
+from becomingone.node.machine import Machine
 from becomingone.node.runner import InlineRunner, Runner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.access import Rules
@@ -19,6 +23,7 @@ from becomingone.sim.broker import SimBroker, SimLink
 from becomingone.sim.chaos import Chaos
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.sim.events import Log, ignore
+from becomingone.sim.fake_host import FakeHost
 from becomingone.sim.plan import FaultPlan
 from becomingone.sim.ports import SimPorts
 from becomingone.sim.streams import stream
@@ -58,8 +63,12 @@ class Bench:
         Each node's hardware: ``ports["lamp"].screen`` holds what its terminal showed.
     hub : Hub or None
         The hub, where it is alive.
+    hosts : dict of str to FakeHost
+        What each node asked of its process.
     links, agents : list of SimLink, list of NodeAgent
         Every link and node that was ever made.
+    frames : MemoryFrameLog
+        The kept frames that the hub has committed; they outlive it.
     snapshots : dict of int to dict
         By the hub's boot id, the last snapshot that it sent.
 
@@ -85,6 +94,7 @@ class Bench:
         self.nodes: dict[str, NodeAgent] = {}
         self.ports: dict[str, SimPorts] = {}
         self.hub: Hub | None = None
+        self.hosts: dict[str, FakeHost] = {}
         self.links: list[SimLink] = []
         self.agents: list[NodeAgent] = []
         self.snapshots: dict[int, dict[str, Any]] = {}
@@ -101,6 +111,8 @@ class Bench:
             keep_trace=keep_trace,
         )
         self._epochs = KeptEpochs()
+        self.frames = MemoryFrameLog()
+        self._stores: dict[str, MemoryStore] = {}  # a node's disk outlives it
         self._world = World(self.broker, plan, seed, scheduler=self.scheduler, note=self._note)
         self._chaos = Chaos(plan, seed, scheduler=self.scheduler, world=self._world)
 
@@ -120,6 +132,7 @@ class Bench:
             clock=MeshClock(process),
             scheduler=process,
             epochs=self._epochs,
+            frames=self.frames,
         )
         self.hub.start()
         return self.hub
@@ -152,18 +165,21 @@ class Bench:
         self._chaos.adopt(client_id)
         clock = MeshClock(process, config.clock.sigma_s)
         ports = make_ports(clock)
-        node = NodeAgent(
-            config,
-            config_sha256=digest(config),
+        if isinstance(ports, SimPorts):
+            ports.scheduler = process
+        machine = Machine(
             boot=self._world.boots[config.node],
+            pid=0,
             links=self._links(config.broker.keepalive_s),
             ports=ports,
             clock=clock,
             scheduler=process,
             make_runner=make_runner or (lambda _name: InlineRunner(process)),
             rng=stream(self.seed, "node", config.node, str(self._world.boots[config.node])),
-            pid=0,
+            host=self.hosts.setdefault(config.node, FakeHost()),
+            store=self._stores.setdefault(config.node, MemoryStore(int(config.spool.max_mb * 1e6))),
         )
+        node = NodeAgent(Loaded(config, digest(config)), machine)
         self.nodes[config.node] = node
         self.agents.append(node)
         self.ports[config.node] = ports

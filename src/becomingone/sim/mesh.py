@@ -142,6 +142,7 @@ class Mesh(Bench):
         part = "inputs" if sensor else "outputs"
         wanted: dict[str, Any] = {"drop_in": path.parent.absolute(), part: [device], **fields}
         self.add_node(name, make_ports=make_ports, **wanted)
+        self.run_for(0.0)  # it is opened in a turn of its own
         return DeviceRun(self, name, sensor=sensor)
 
     def close(self) -> None:

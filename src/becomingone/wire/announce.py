@@ -164,7 +164,7 @@ class Health(Announcement):
 
     uptime_s: NotNegative
     frames: Count
-    """Phase frames handed to the broker since the start."""
+    """Phase frames handed to the broker, or kept for the hub, since the start."""
     dropped: Count
     """Phase frames that were made and could not be handed over."""
     dropped_reasons: Counts
@@ -184,6 +184,8 @@ class Health(Announcement):
     kept_bytes: Count = 0
     kept_lost: Count = 0
     """Frames that had to make room before they were committed."""
+    kept_fault: Text = ""
+    """What is wrong with the disk on which they wait; empty while nothing is."""
 
 
 class OutputState(Announcement):

@@ -51,7 +51,7 @@ class ClockPong:
     hub_boot : int
         The hub's boot id, 32 bits: another hub, or another life of it, may keep another mesh time.
     sigma_s : float
-        Standard deviation of the hub's clock against UTC, s, ≥ 0.
+        Standard deviation of the hub's clock against mesh time, s, ≥ 0; next to 0 where mesh time is its own.
     """
 
     boot: int

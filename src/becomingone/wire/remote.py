@@ -1,4 +1,7 @@
-"""Operating a cell from afar, as JSON: what people ask of an output, what a node should be, what it answers."""
+"""Operating a cell from afar, as JSON: what people ask of an output, what a node should be, what it answers.
+
+What people ask of a node as a whole is in `becomingone.wire.operate`.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from typing import Annotated, Final, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from becomingone.wire.announce import Announcement, Count, Finite, Name, Some, Text, few
+from becomingone.wire.announce import Announcement, Finite, Name, Some, Text, few
 from becomingone.wire.command import MAX_VALUES
+from becomingone.wire.fields import UINT64
 from becomingone.wire.verbs import MAX_LINES
 
 MAX_HOLD_S: Final = 86_400.0
@@ -18,10 +22,20 @@ def _newest(value: object) -> object:
     return cast("list[object]", value)[-MAX_LINES:] if isinstance(value, list | tuple) else value
 
 
+Lines = Annotated[Some[Text], BeforeValidator(_newest)]
+"""The log's last lines, oldest first: at most `MAX_LINES`, older ones are cut off."""
+
+
 class Desired(Announcement):
     """The configuration that a node should have, topic ``node/<node>/desired``: compare with its `About`."""
 
-    config_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    config_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+    """Empty where nobody says any more."""
+    boot: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    """The life of the node that it is said to, and sealed for."""
+    hub_boot: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+    id: Annotated[int, Field(ge=0, le=UINT64)] = 0
+    """With ``hub_boot``: the greater, the newer."""
 
 
 class Reply(Announcement):
@@ -31,13 +45,13 @@ class Reply(Announcement):
     """The node's boot id."""
     hub_boot: Annotated[int, Field(ge=0, lt=1 << 32)]
     """The command's ``boot``."""
-    id: Count
+    id: Annotated[int, Field(ge=0, le=UINT64)]
     """The command's ``id``."""
     verb: Name
     result: Literal["done", "refused"]
     why: Text
-    log: Annotated[Some[Text], BeforeValidator(_newest)] = ()
-    """The log's last lines, oldest first: at most `MAX_LINES`, older ones are cut off."""
+    log: Lines = ()
+    """For ``log``."""
 
 
 class Request(Announcement):

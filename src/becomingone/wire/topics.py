@@ -112,7 +112,16 @@ class CellTopic(NamedTuple):
     names: tuple[str, ...]
 
 
-CELL_PATTERNS: Final = ("request/+/+", "sync/+", "ack/+", "clock/ping/+", "clock/pong/+", "cell/+/aggregate")
+CELL_PATTERNS: Final = (
+    "request/+/+",
+    "request/+/cmd/+",
+    "answer/+/+",
+    "sync/+",
+    "ack/+",
+    "clock/ping/+",
+    "clock/pong/+",
+    "cell/+/aggregate",
+)
 """The topics, below the cell's base, that hold names and are below no node; as filters."""
 
 
@@ -160,6 +169,10 @@ class Topics:
         """Build the topic of a channel's phase frames in a band."""
         return self.node(node, "phase", band, channel)
 
+    def kept(self, node: str) -> str:
+        """Build the topic on which a node tells where begins what it keeps for the hub."""
+        return self.node(node, "kept")
+
     def output_set(self, node: str, device: str) -> str:
         """Build the topic on which the hub commands an output."""
         return self.node(node, "output", device, "set")
@@ -187,6 +200,14 @@ class Topics:
     def request(self, node: str, device: str) -> str:
         """Build the topic on which anybody asks for an output to do something."""
         return f"{self.base}/request/{node}/{device}"
+
+    def operate(self, node: str, verb: str) -> str:
+        """Build the topic on which an operator asks for a command to a node as a whole."""
+        return f"{self.base}/request/{node}/cmd/{verb}"
+
+    def answer(self, node: str, token: str) -> str:
+        """Build the topic on which the hub tells the operator what became of that."""
+        return f"{self.base}/answer/{node}/{token}"
 
     def sync(self, band: str) -> str:
         """Build the topic of the mesh's field in a band, for the oscillators."""

@@ -18,6 +18,17 @@ MAX_LINES: Final = 256
 """Lines of the log in one reply."""
 
 
+MAX_COMMAND: Final = 512
+"""Bytes of a command to a node as a whole; the longest of ours has 130."""
+
+MAX_VALID_S: Final = 10.0
+"""Seconds for which such a command may hold. What expires later than that is refused, so that a receiver that starts
+anew can tell from the expiry alone what an earlier life of it may have obeyed: see `becomingone.wire.replay`."""
+
+MAX_AHEAD_S: Final = 1.0
+"""Seconds that the sender's clock may be ahead of the receiver's."""
+
+
 class Verb(enum.StrEnum):
     """A command to a node as a whole.
 
@@ -33,6 +44,10 @@ class Verb(enum.StrEnum):
     LOGLEVEL = "loglevel"
     LOG = "log"
     RESTART = "restart"
+
+
+OPERATORS: Final = (Verb.IDENTIFY, Verb.RELOAD, Verb.LOGLEVEL, Verb.LOG, Verb.RESTART)
+"""What people may ask for; the others are the hub's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,8 @@ class Whole:
 
     def read(self, value: object, name: str) -> Value:
         """Give the argument, checked."""
-        result = integer({0: value}, 0, name, most=self.most)
-        if result < self.least:
+        result = integer({0: value}, 0, name)
+        if not self.least <= result <= self.most:
             raise FrameError("range", f"{name} must be {self.least}..{self.most}, not {result}")
         return result
 
@@ -96,6 +111,20 @@ ARGUMENTS: Final[Mapping[Verb, Mapping[str, Number | Whole | Word]]] = {
 }
 """The arguments of each verb. ``realign``: the target has ``phase`` (rad) at mesh time ``time_us`` and goes on at
 ``omega`` (rad/s)."""
+
+
+def verb_of(name: str) -> Verb:
+    """Give the verb that the last level of a topic names.
+
+    Raises
+    ------
+    FrameError
+        ``unknown_verb``.
+    """
+    try:
+        return Verb(name)
+    except ValueError:
+        raise FrameError("unknown_verb", f"the verb must be one of {', '.join(Verb)}") from None
 
 
 def read_arguments(verb: Verb, given: object) -> Mapping[str, Value]:

@@ -100,6 +100,30 @@ class ControlOscillator:
         """ι in rad/s: what the loop has found its own rate to be off by."""
         return self._integral
 
+    def retune(self, omega: float, *, keep: bool) -> None:
+        """Take another own rate.
+
+        Parameters
+        ----------
+        omega : float
+            ω in rad/s.
+        keep : bool
+            Go on at the present :attr:`rate`, as far as the greatest pull allows: ι takes up the difference. Otherwise
+            what has been learnt is forgotten, and it goes on at ω.
+
+        Raises
+        ------
+        KernelError
+            When ω is not finite; nothing has then changed.
+        """
+        if not math.isfinite(omega):
+            raise KernelError(f"omega is {omega!r}; it must be finite")
+        learnt = self._integral + self._omega - omega if keep and self._damping is not None else 0.0
+        self._integral = min(self._pull, max(-self._pull, learnt))
+        self._omega = omega
+        if self._damping is not None or not keep:
+            self._coast = omega + self._integral
+
     def step(self, dt_s: float, field: complex | None, *, field_omega: float = 0.0, age_s: float = 0.0) -> float:
         """Go on by one step.
 

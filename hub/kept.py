@@ -1,0 +1,162 @@
+"""Frames that their nodes keep: each is committed once, and then acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from becomingone.broker.kept_receiver import KeptReceiver, Verdict
+from becomingone.broker.link import Link, Message
+from becomingone.errors import FrameError, TopicError
+from becomingone.hub.frame_log import FrameLog, Record, StreamKey
+from becomingone.hub.trust import Trust
+from becomingone.wire.ack import MAX_STREAMS, Ack, Stream, encode_ack
+from becomingone.wire.kept import OldestKept, decode_kept
+from becomingone.wire.phase import PhaseFrame
+from becomingone.wire.replay import Order
+from becomingone.wire.topics import Topics
+
+MOST_WAITING: Final = 20_000
+"""Frames that may wait for a commit; more are left to their nodes, which send them again."""
+
+
+class KeptFrames:
+    """The kept frames of all nodes.
+
+    Parameters
+    ----------
+    topics : Topics
+        The cell's topics.
+    boot : int
+        The hub's boot id.
+    log : FrameLog
+        Where they are committed.
+    link : Link
+        Brings what nodes announce, and takes the acknowledgements.
+    trust : Trust
+        Opens the ones and seals the others.
+    refuse : callable
+        Counts and tells what is refused.
+
+    Attributes
+    ----------
+    committed, failed : int
+        Frames that were committed, and that could not be.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        boot: int,
+        *,
+        log: FrameLog,
+        link: Link,
+        trust: Trust,
+        refuse: Callable[[Message, FrameError | TopicError], None],
+    ) -> None:
+        self._topics = topics
+        self._boot = boot
+        self._log = log
+        self._link = link
+        self._trust = trust
+        self._refuse = refuse
+        self._orders: dict[str, Order] = {}
+        self._receiver = KeptReceiver(
+            {(_stream_name(key.node, key.band, key.channel), key.boot): seq for key, seq in log.marks().items()}
+        )
+        self._waiting: list[Record] = []
+        self._reached: dict[StreamKey, int] = {}
+        self._under_way = 0
+        self._acks = 0
+        self.committed = 0
+        self.failed = 0
+
+    def start(self) -> None:
+        """Hear what nodes no longer have; before they see this hub, for then they say it."""
+        self._link.subscribe(self._topics.kept("+"), self._announced, qos=1)
+
+    def take(self, stream: StreamKey, frame: PhaseFrame, payload: bytes) -> Verdict:
+        """Take a frame of a channel that is kept; one that is new waits for the next commit."""
+        if len(self._waiting) + self._under_way >= MOST_WAITING:
+            return Verdict.EARLY
+        verdict = self._receiver.take(_stream_name(stream.node, stream.band, stream.channel), stream.boot, frame.seq)
+        if verdict is Verdict.NEW:
+            self._waiting.append(Record(stream, frame.seq, frame.time_us, payload))
+            self._reached[stream] = frame.seq
+        return verdict
+
+    def _announced(self, message: Message) -> None:
+        try:
+            node = self._topics.parse_node(message.topic).node
+            life = self._trust.open(node, message.topic, message.payload)
+            announced = decode_kept(message.payload)
+            if life is not None and announced.boot != life:
+                raise FrameError("wrong_epoch", f"of boot {announced.boot}, sent by {node} in its life {life}")
+            self._orders.setdefault(node, Order()).check(announced.boot, announced.seq)
+        except (FrameError, TopicError) as error:
+            self._refuse(message, error)
+        else:
+            self._wait_no_more(node, announced)
+
+    def _wait_no_more(self, node: str, announced: OldestKept) -> None:
+        """Take a node's word for what it no longer has."""
+        self._orders[node].take(announced.boot, announced.seq)
+        for stream, seq in announced.oldest.items():
+            self._receiver.oldest_kept(_stream_name(node, stream.band, stream.channel), stream.boot, seq)
+
+    def commit(self) -> None:
+        """Commit what waits, unless a commit is under way; acknowledge what has been committed."""
+        if self._waiting and not self._under_way:
+            records, reached = self._waiting, self._reached
+            self._waiting, self._reached = [], {}
+            self._under_way = len(records)
+            self._log.commit(records, reached, self._done)
+        self._acknowledge()
+
+    def figures(self) -> dict[str, int]:
+        """Give the counters by name."""
+        receiver = self._receiver
+        return {
+            "committed": self.committed,
+            "failed": self.failed,
+            "duplicates": receiver.duplicates,
+            "early": receiver.early,
+            "lost": receiver.lost,
+        }
+
+    def close(self) -> None:
+        """Commit what waits, and close."""
+        if self._waiting:
+            self._log.commit(self._waiting, self._reached, lambda _reached: None)
+        self._log.close()
+
+    def _done(self, reached: Mapping[StreamKey, int] | None) -> None:
+        records, self._under_way = self._under_way, 0
+        if reached is None:
+            self.failed += records
+            self._waiting, self._reached = [], {}
+            self._receiver.rollback()
+            return
+        self.committed += records
+        for stream, seq in reached.items():
+            self._receiver.committed(_stream_name(stream.node, stream.band, stream.channel), stream.boot, seq)
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        by_node: dict[str, dict[Stream, int]] = {}
+        for name, boot, seq in self._receiver.acknowledgements():
+            node, band, channel = name.split("/")
+            by_node.setdefault(node, {})[Stream(boot, band, channel)] = seq
+        for node, committed in by_node.items():
+            streams = list(committed.items())
+            for first in range(0, len(streams), MAX_STREAMS):
+                ack = Ack(boot=self._boot, seq=self._acks, committed=dict(streams[first : first + MAX_STREAMS]))
+                self._acks += 1
+                topic = self._topics.ack(node)
+                payload = self._trust.seal(node, topic, encode_ack(ack))
+                if payload is not None:
+                    self._link.publish(topic, payload, qos=1)
+
+
+def _stream_name(node: str, band: str, channel: str) -> str:
+    return f"{node}/{band}/{channel}"
