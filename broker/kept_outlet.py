@@ -45,16 +45,19 @@ class ConfirmedOutlet:
         The link.
     presence : Presence
         The owner's, on that link.
+    held : callable
+        Whether nothing is to go out just now; whoever says so sees to it that what waits is tried again.
     """
 
-    def __init__(self, link: Link, presence: Presence) -> None:
+    def __init__(self, link: Link, presence: Presence, held: Callable[[], bool] = lambda: False) -> None:
         self._link = link
         self._presence = presence
+        self._held = held
 
     @property
     def connected(self) -> bool:
         """Whether what is published now comes after what its owner says of itself."""
-        return self._link.connected and self._presence.confirmed
+        return self._link.connected and self._presence.confirmed and not self._held()
 
     def on_up(self, callback: Callable[[], None]) -> None:
         """Call back after every connection, once that is so."""

@@ -76,10 +76,8 @@ class NodeAgent:
         self._started_ns = scheduler.monotonic_ns()
         self._trust = trust = Trust(config.security.node_key(), boot)
         self._topics = topics = Topics(config.root, config.cell)
-        self._link: Link = machine.links(
-            topics.client_id("node", config.node), Will(topics.state(config.node), State.LOST.encode())
-        )
-        link = self._link
+        will = Will(topics.state(config.node), State.LOST.encode())
+        self._link = link = machine.links(topics.client_id("node", config.node), will)
         wiring: _Wiring = {"link": link, "topics": topics, "trust": trust}
         timing: _Timing = {"clock": clock, "scheduler": scheduler, "boot": boot}
         self._presence = Presence(link, topics.state(config.node), scheduler)
@@ -89,7 +87,16 @@ class NodeAgent:
         )
         note = loaded.why if loaded.mode == "normal" else f"{loaded.mode} mode: {loaded.why}"
         self._readiness = Readiness(machine.host, scheduler, note=note)
-        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng)
+        self._keeping = Keeping(
+            config.node,
+            **wiring,
+            **timing,
+            store=machine.store,
+            late_per_s=config.spool.late_per_s,
+            presence=self._presence,
+            held=lambda: config.clock.sync and not clock.steered and self._hub.fresh,
+        )
+        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng, on_first=self._keeping.retry)
         self._control = Control(
             config.node,
             bands=config.band_plan(),
@@ -102,14 +109,6 @@ class NodeAgent:
             output_bands=_output_bands(config),
             signed=trust.authenticated,
             followed=bool(config.outputs),
-        )
-        self._keeping = Keeping(
-            config.node,
-            **wiring,
-            **timing,
-            store=machine.store,
-            late_per_s=config.spool.late_per_s,
-            presence=self._presence,
         )
         self._desired = DesiredConfig(config.node, **wiring, clock=clock, changed=self._account.publish_about)
         self._inputs = Inputs(config, machine, emit=self._emit, changed=self._devices_changed)

@@ -12,13 +12,17 @@ from typing import Final
 
 from becomingone.broker.link import Link, Message
 from becomingone.errors import FrameError
-from becomingone.scheduling import Clock
+from becomingone.scheduling import NANOSECONDS, Clock
 from becomingone.wire.announce import State, parse_state
 from becomingone.wire.audit import Audit
 from becomingone.wire.topics import Topics
 
 GONE: Final = frozenset({State.LOST, State.DISCONNECTED})
 """States in which no hub is at work."""
+
+
+FRESH_NS: Final = 30 * NANOSECONDS
+"""Kept frames wait for so long for mesh time of a hub that is there, so that they go with the right one."""
 
 
 class HubWatch:
@@ -41,6 +45,8 @@ class HubWatch:
     ----------
     state : State or None
         The last that was said; None before anything was.
+    ready_ns : int
+        When it became ready, on the monotonic clock; 0 before it ever was.
     refused : Counter of str
         Messages that are no state, by reason.
     """
@@ -56,6 +62,7 @@ class HubWatch:
         on_ready: Callable[[], None],
     ) -> None:
         self.state: State | None = None
+        self.ready_ns = 0
         self.refused: Counter[str] = Counter()
         self._link = link
         self._topics = topics
@@ -68,6 +75,11 @@ class HubWatch:
         """Listen."""
         self._link.subscribe(self._topics.hub_state, self._take, qos=1)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the hub has just become ready, and will soon have told the time if it can."""
+        return self.state is State.READY and self._clock.monotonic_ns() - self.ready_ns < FRESH_NS
+
     def _take(self, message: Message) -> None:
         try:
             state = parse_state(message.payload)
@@ -79,4 +91,5 @@ class HubWatch:
         if state in GONE:
             self._on_gone(f"the hub is {state}")
         elif state is State.READY and before is not State.READY:
+            self.ready_ns = self._clock.monotonic_ns()
             self._on_ready()

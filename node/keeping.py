@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,6 +85,8 @@ class Keeping:
         Late frames sent a second, at most.
     presence : Presence, optional
         Nothing is sent before it is confirmed: a hub could make nothing of frames whose channels it does not know.
+    held : callable
+        Whether nothing is to be sent just now, because mesh time is not known yet; `retry` when that has changed.
 
     Attributes
     ----------
@@ -104,6 +107,7 @@ class Keeping:
         boot: int,
         late_per_s: float,
         presence: Presence | None = None,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self.refused: Counter[str] = Counter()
         self._node = node
@@ -114,7 +118,7 @@ class Keeping:
         self._scheduler = scheduler
         self._clock = clock
         self._boot = boot
-        self._outlet: Outlet = link if presence is None else ConfirmedOutlet(link, presence)
+        self._outlet: Outlet = link if presence is None else ConfirmedOutlet(link, presence, held)
         self._late_per_s = late_per_s
         self._phase_topics: dict[ChannelId, str] = {}
         self._sender: KeptSender | None = None
@@ -202,12 +206,18 @@ class Keeping:
         )
 
     def _render(self, entry: Kept, late: bool) -> bytes | None:
-        """Seal a frame for this life, and flag it if it is late; None for one that no hub would take."""
+        """Seal a frame for this life, and flag it if it is late; None for one that no hub would take.
+
+        Mesh time may have been stepped since it was recorded, at a start before the hub could be asked; the frame then
+        goes with the time that is known now. Of an earlier life nobody knows.
+        """
         payload = entry.payload
-        if late:
+        stepped_ns = 0 if entry.kept_ns is None else self._clock.stepped_ns(entry.kept_ns)
+        if late or stepped_ns:
             try:
                 frame = decode_frame(payload)
-                payload = encode_frame(frame._replace(flags=frame.flags | Flags.HISTORICAL))
+                frame = frame._replace(time_us=frame.time_us + stepped_ns // 1_000)
+                payload = encode_frame(frame._replace(flags=frame.flags | Flags.HISTORICAL) if late else frame)
             except FrameError as error:
                 _LOG.error(
                     "%s, frame %d of boot %d is given up: %s", entry.stream[0], entry.seq, entry.stream[1], error

@@ -80,6 +80,8 @@ class TimeSync:
         The node's boot id.
     rng : random.Random
         Spreads the probes.
+    on_first : callable
+        Called once mesh time is the hub's.
 
     Attributes
     ----------
@@ -102,6 +104,7 @@ class TimeSync:
         scheduler: Scheduler,
         boot: int,
         rng: random.Random,
+        on_first: Callable[[], None] = lambda: None,
     ) -> None:
         self.refused: Counter[str] = Counter()
         self.lost = 0
@@ -114,6 +117,7 @@ class TimeSync:
         self._scheduler = scheduler
         self._boot = boot
         self._rng = rng
+        self._on_first = on_first
         self._fit = ClockFit()
         self._nodes = PACED_NODES
         self._seq = 0
@@ -268,4 +272,6 @@ class TimeSync:
             _LOG.warning(
                 "mesh time has been stepped by %+.6f s: the hub's has, or it is another hub", stepped_ns / NANOSECONDS
             )
+        if first:
+            self._on_first()
         self._next_burst(FIRST_S * self._crowd * 2.0 ** (estimate.bursts - 1))

@@ -219,6 +219,7 @@ class MeshClock:
         before = clock.monotonic_ns()
         origin_us = clock.time_us()
         after = clock.monotonic_ns()
+        self._stepped: deque[tuple[int, int]] = deque(maxlen=_PIECES)
         self._pieces = deque((_Piece((before + after) // 2, origin_us * 1_000, 0.0),), maxlen=_PIECES)
         bracket_s = (after - before) / (2 * NANOSECONDS)
         self._unsteered_s = float((sigma_s**2 + bracket_s**2) ** 0.5)
@@ -251,6 +252,10 @@ class MeshClock:
     def now_us(self) -> int:
         """Mesh time now."""
         return self.mesh_us(self._clock.monotonic_ns())
+
+    def stepped_ns(self, since_ns: int) -> int:
+        """By how much mesh time has been stepped since: what was timed at that instant was so many ns too early."""
+        return sum(by_ns for at_ns, by_ns in self._stepped if at_ns > since_ns)
 
     def steer(self, line: MeshLine, *, may_step: bool = False) -> int:
         """Go over to a line.
@@ -285,6 +290,7 @@ class MeshClock:
             self.steered = True
             self._pieces.clear()
             self._pieces.append(_Piece(now_ns, here_ns + away_ns, line.skew))
+            self._stepped.append((now_ns, away_ns))
             return away_ns
         while self._pieces[-1].at_ns > now_ns:  # the end of an earlier correction, which this one replaces
             self._pieces.pop()

@@ -185,3 +185,17 @@ def test_what_had_no_room_on_the_node_is_waited_for_by_nobody() -> None:
     assert numbers == sorted(set(numbers))
     assert numbers[-1] > 850  # it goes on after the hole
     assert health(bench)["kept"] <= 10
+
+
+def test_what_was_recorded_before_the_node_knew_the_time_is_committed_with_the_right_one() -> None:
+    faults = FaultPlan.model_validate({"clocks": [{"clients": ["n"], "offset_s": -7200}]})
+    bench = Bench(1, faults=faults)
+    bench.add_node(NodeConfig.model_validate(NODE))  # without a hub for a while, and two hours behind
+    bench.run_for(5.0)
+    bench.add_hub(HubConfig.model_validate({}))
+    bench.run_for(15.0)
+    records = list(bench.frames.records.values())
+    assert len(records) > 150
+    end_us = bench.scheduler.time_us()
+    wrong = [record for record in records if abs(record.time_us - (end_us - 10e6)) > 11e6]
+    assert len(wrong) <= 5  # what was sent before the first answer to the question for the time
