@@ -1,4 +1,4 @@
-.PHONY: help up test conformance fuzz reference campaign lint docs figures wheel
+.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel
 
 help:  ## say what there is
 	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -11,6 +11,9 @@ test:  ## run the tests (scripts/test takes pytest's options)
 
 conformance:  ## ask every broker for everything that we rely on (scripts/conformance takes a broker of yours)
 	@scripts/conformance
+
+faults:  ## break everything around a node and measure what it does: half an hour and more (scripts/faults takes --only, --quick, ...)
+	@scripts/faults
 
 fuzz:  ## try ten million hostile inputs on every parser: half an hour (scripts/fuzz takes --runs, --target, ...)
 	@scripts/fuzz

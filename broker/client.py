@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from becomingone.broker.link import Will
 from becomingone.broker.outbox import Entry
+from becomingone.broker.outgoing import publish_once
 from becomingone.broker.settings import BrokerSettings
 from becomingone.broker.transport import Transport
 from becomingone.errors import MissingLibraryError
@@ -137,7 +138,19 @@ class PahoClient(mqtt.Client):
     def send_once(
         self, topic: str, payload: bytes, *, retain: bool, expiry_s: float | None, content_type: str | None
     ) -> bool:
-        """Have a PUBLISH of QoS 0 ready to be sent."""
+        """Have a PUBLISH of QoS 0 ready to be sent.
+
+        Where paho has nothing to send before it, it goes into the stream at once: paho would make an event and a report
+        for each, which nobody waits for. Whoever calls this has the stream flushed.
+        """
+        if not self.want_write():
+            if self.socket() is None:
+                return False
+            properties = self.properties(expiry_s, content_type)
+            packed = b"" if not self.five else b"\0" if properties is None else _packed(properties)
+            self._transport_in_use.send(publish_once(topic, payload, packed, retain=retain))
+            self._last_msg_out = mqtt.time_func()  # as paho takes note of what it sends, so as not to ping for nothing
+            return True
         self._given_id = 0  # a message of QoS 0 has none, and must not seem to have that of another
         try:
             info = self.publish(topic, payload, 0, retain, self.properties(expiry_s, content_type))

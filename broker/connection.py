@@ -74,7 +74,7 @@ class Connection:
         client.on_message = self._on_paho_message
         client.on_disconnect = self._on_disconnect
         client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._want_flush
+        client.on_socket_register_write = self.want_flush
 
     @property
     def backlog(self) -> int:
@@ -112,7 +112,7 @@ class Connection:
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call back once, when all that was to be sent has left."""
         self._on_drained = callback
-        self._want_flush()
+        self.want_flush()
 
     def pause(self) -> None:
         """Read no more for now; TCP makes the broker wait."""
@@ -160,7 +160,8 @@ class Connection:
         """Take a message that paho has read, because it came in two pieces."""
         self._on_message(Incoming(0, message.topic, bytes(message.payload), message.retain, message.mid))
 
-    def _want_flush(self, *_: Any) -> None:  # noqa: ANN401 - paho's own arguments, unused
+    def want_flush(self, *_: Any) -> None:  # noqa: ANN401 - paho's own arguments, unused
+        """Have what is to be sent leave soon: at the end of this turn, and all at once."""
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)

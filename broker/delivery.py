@@ -126,7 +126,10 @@ class Delivery:
         if not self._fits(client, topic, payload, 0, expiry_s, content_type):
             return False
         self._note_size(topic, len(payload))
-        return client.send_once(topic, payload, retain=retain, expiry_s=expiry_s, content_type=content_type)
+        taken = client.send_once(topic, payload, retain=retain, expiry_s=expiry_s, content_type=content_type)
+        if taken:
+            connection.want_flush()
+        return taken
 
     def take(self, entry: Entry, expiry_s: float | None) -> bool:
         """Take a message of QoS 1, and send it when its turn comes; False when it cannot be."""

@@ -7,12 +7,12 @@ everything; whatever lies above is sent again, in order, after a reconnection an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from becomingone.broker.kept_outlet import Outlet
+from becomingone.broker.kept_progress import MOST_TIMEOUT_NS, Progress
 from becomingone.broker.kept_store import Gone, Kept, KeptStore, StreamId
 from becomingone.errors import LinkError
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
@@ -26,21 +26,8 @@ TIMEOUT_S: Final = 2.0
 LATE_S: Final = 1.0
 """A message that leaves so many seconds after it was made is late: for the memory, not for the live state."""
 
-_MOST_TIMEOUT_NS: Final = 60 * NANOSECONDS
-
 Render = Callable[[Kept, bool], bytes | None]
 """Gives the payload of a kept message; the second argument tells whether it is late. None: it can never be sent."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far one stream has come: all up to `committed` is done with, all up to `sent` is under way."""
-
-    committed: int
-    sent: int
-    flying: deque[int] = field(default_factory=deque[int])
-    moved_ns: int = 0
-    timeout_ns: int = 0
 
 
 class KeptSender:
@@ -105,7 +92,7 @@ class KeptSender:
         self._on_hole = on_hole or (lambda: None)
         self._on_rewind = on_rewind
         self._gone: dict[StreamId, int] = {}
-        self._streams: dict[StreamId, _Progress] = {}
+        self._streams: dict[StreamId, Progress] = {}
         self._highest: dict[StreamId, int] = {}
         self._late_due_ns = 0
         self._late_waits = False
@@ -195,12 +182,12 @@ class KeptSender:
         self._streams.clear()
         self._arrange()
 
-    def _progress(self, name: StreamId) -> _Progress:
+    def _progress(self, name: StreamId) -> Progress:
         progress = self._streams.get(name)
         if progress is None:
             first = self._store.next(name, -1)
             before = -1 if first is None else first.seq - 1
-            progress = self._streams[name] = _Progress(before, before, timeout_ns=self._timeout_ns)
+            progress = self._streams[name] = Progress(before, before, timeout_ns=self._timeout_ns)
         return progress
 
     def _lose(self, gone: Gone) -> None:
@@ -240,7 +227,7 @@ class KeptSender:
             self._pumping = False
         self._arrange()
 
-    def _send_some(self, name: StreamId, progress: _Progress) -> bool:
+    def _send_some(self, name: StreamId, progress: Progress) -> bool:
         """Fill one stream's window; False when the link takes no more."""
         while len(progress.flying) < self._window:
             entry = self._store.next(name, progress.sent)
@@ -257,9 +244,10 @@ class KeptSender:
                     return True
                 self._skip(entry, bad=payload is None)
                 continue
-            if not self._link.publish(
-                entry.topic, payload, qos=1, settled=self._settled, content_type=self._content_type
-            ):
+            settled = partial(self._settled, progress)
+            progress.in_link += 1
+            if not self._link.publish(entry.topic, payload, qos=1, settled=settled, content_type=self._content_type):
+                progress.in_link -= 1
                 return False
             if late:
                 self._late_due_ns = now + self._pause_ns
@@ -276,8 +264,12 @@ class KeptSender:
         self._lose(Gone(entry.stream, entry.seq - (not bad), int(bad)))
         self._on_hole()
 
-    def _settled(self, _acknowledged: bool) -> None:
+    def _settled(self, progress: Progress, _acknowledged: bool) -> None:
         """Hear that the link has room again; whether the broker has acknowledged means nothing here."""
+        progress.in_link -= 1
+        now = self._scheduler.monotonic_ns()
+        if progress.flying and now >= progress.due_ns:  # the link was long about it, and the hub has it only now
+            progress.moved_ns = now
         self._pump()
 
     def _arrange(self) -> None:
@@ -285,7 +277,7 @@ class KeptSender:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = [progress.moved_ns + progress.timeout_ns for progress in self._streams.values() if progress.flying]
+        due = [progress.due_ns for progress in self._streams.values() if progress.flying]
         if self._late_waits:
             due.append(self._late_due_ns)
         if due:
@@ -296,8 +288,8 @@ class KeptSender:
         rewound = False
         now = self._scheduler.monotonic_ns()
         for name, progress in self._streams.items():
-            if progress.flying and now >= progress.moved_ns + progress.timeout_ns:
-                progress.timeout_ns = min(2 * progress.timeout_ns, _MOST_TIMEOUT_NS)
+            if progress.flying and now >= progress.due_ns:
+                progress.timeout_ns = min(2 * progress.timeout_ns, MOST_TIMEOUT_NS)
                 self._rewind(name)
                 rewound = True
         if rewound and self._on_rewind is not None and self._link.connected:

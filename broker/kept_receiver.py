@@ -12,6 +12,8 @@ from becomingone.broker.kept_store import StreamId
 MOST_STREAMS: Final = 65_536
 """Streams and boots that are followed at once."""
 
+_LOOK_AGAIN: Final = 1_000  # refusals after a look for room that was in vain: it takes a while
+
 
 class Verdict(StrEnum):
     """What a kept message is to its receiver."""
@@ -44,7 +46,8 @@ class KeptReceiver:
         Stream and boot to the highest sequence number up to which all is committed: what the memory still knows after a
         restart. A stream that is not in it begins at 0, or where its sender says (`oldest_kept`).
     most_streams : int
-        See `MOST_STREAMS`.
+        See `MOST_STREAMS`. When there are so many, streams of boots that a later one has followed are forgotten: what
+        still comes of them is taken from where its sender says that it begins.
 
     Attributes
     ----------
@@ -62,6 +65,9 @@ class KeptReceiver:
         self._most = most_streams
         self._marks = {name: _Mark(seq, seq) for name, seq in (marks or {}).items()}
         self._due: set[StreamId] = set()
+        self._look_again = 0
+        if len(self._marks) > most_streams:
+            self._make_room()
 
     def take(self, stream: str, boot: int, seq: int) -> Verdict:
         """Judge a message; one that is NEW counts as received, and has to be `committed`."""
@@ -129,6 +135,21 @@ class KeptReceiver:
 
     def _mark(self, name: StreamId) -> _Mark | None:
         mark = self._marks.get(name)
+        if mark is None and len(self._marks) >= self._most and self.refused >= self._look_again:
+            self._make_room(name)
         if mark is None and len(self._marks) < self._most:
             mark = self._marks[name] = _Mark(-1, -1)
         return mark
+
+    def _make_room(self, *fresh: StreamId) -> None:
+        """Forget streams of boots that are over, the earliest boots first, until an eighth of the room is free."""
+        newest: dict[str, int] = {}
+        for stream, boot in (*self._marks, *fresh):
+            newest[stream] = max(boot, newest.get(stream, boot))
+        over = [
+            name for name, mark in self._marks.items() if name[1] < newest[name[0]] and mark.received == mark.committed
+        ]
+        self._look_again = self.refused + (0 if over else _LOOK_AGAIN)
+        over.sort(key=lambda name: name[1])
+        for stream, boot in over[: len(self._marks) - self._most + max(1, self._most // 8)]:
+            self.forget(stream, boot)

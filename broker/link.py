@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Qos = Literal[0, 1]
 """At most once, or at least once. Exactly once is not used: the protocol's own sequence numbers do it better."""
@@ -40,8 +40,7 @@ class Message:
     arrived_ns: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Will:
+class Will(NamedTuple):
     """What the broker publishes, QoS 1 and retained, when the link is lost without a goodbye."""
 
     topic: str

@@ -50,7 +50,7 @@ class BrokerSettings(BaseModel):
         ``5``, ``3.1.1``, or ``auto``: 5 where the broker has it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     url: Annotated[
         str, RESTART, Field(description="mqtt://host, mqtts://host, ws://host/path or wss://host/path; host:port")

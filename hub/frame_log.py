@@ -31,6 +31,23 @@ CREATE TABLE marks (
 ) WITHOUT ROWID;
 """
 
+LIVES: Final = 16
+"""Lives of a node whose marks are kept; what still comes of an earlier one, its node says where it begins."""
+
+_FORGET: Final = """
+DELETE FROM marks WHERE (node, band, channel, boot) IN (
+    SELECT node, band, channel, boot FROM (
+        SELECT node, band, channel, boot,
+            row_number() OVER (PARTITION BY node, band, channel ORDER BY boot DESC) AS place
+        FROM marks
+    ) WHERE place > ?
+)
+"""
+_FORGET_EVERY: Final = 1_000  # commits: the marks of a year of restarts must not take the frames' room
+
+CLOSE_S: Final = 1.0
+"""Seconds for the last commit when the hub stops; nobody has been told of it, so the nodes still have its frames."""
+
 _STEP: Final = 100
 _STEPS: Final = 100
 """Rows that are given up at once, and how often in one commit, when the table is too large."""
@@ -116,11 +133,15 @@ class SqliteFrameLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._connect()) as database:
                 self._prepare(database)
+                database.execute(_FORGET, (LIVES,))
                 rows = database.execute("SELECT node, band, channel, boot, seq FROM marks").fetchall()
         except (OSError, sqlite3.Error) as error:
             msg = f"{path} cannot be used: {error}; give a state_dir that this user may write, or move the file away"
             raise ConfigError(msg) from error
         self._marks = {StreamKey(node, band, channel, boot): seq for node, band, channel, boot, seq in rows}
+        self._database: sqlite3.Connection | None = None
+        self._fault = ""
+        self._commits = 0
         self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
         self._thread.start()
 
@@ -135,7 +156,9 @@ class SqliteFrameLog:
     def close(self) -> None:
         """See `FrameLog.close`."""
         self._work.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            _LOG.error("%s: the last commit has not returned; the nodes keep its frames", self._path)
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, isolation_level=None)
@@ -152,19 +175,40 @@ class SqliteFrameLog:
             database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
 
     def _run(self) -> None:
-        with closing(self._connect()) as database:
-            while (item := self._work.get()) is not None:
-                records, marks, done = item
-                kept: Mapping[StreamKey, int] | None = marks
-                try:
-                    self._write(database, records, marks)
-                except sqlite3.Error as error:
-                    _LOG.error("%s cannot be written: %s; the nodes keep their frames", self._path, error)
-                    kept = None
-                try:
-                    self._scheduler.post(lambda done=done, kept=kept: done(kept))  # type: ignore[misc]
-                except RuntimeError:  # the loop has ended; nobody was told, so the node sends it again
-                    return
+        while (item := self._work.get()) is not None:
+            records, marks, done = item
+            kept = marks if self._try(records, marks) else None
+            try:
+                self._scheduler.post(lambda done=done, kept=kept: done(kept))  # type: ignore[misc]
+            except RuntimeError:  # the loop has ended; nobody was told, so the node sends it again
+                break
+        self._let_go()
+
+    def _try(self, records: Iterable[Record], marks: Mapping[StreamKey, int]) -> bool:
+        """Write a batch; after a failure the database is opened anew, for it may have been mended or moved away."""
+        try:
+            if self._database is None:
+                self._database = self._connect()
+                self._prepare(self._database)
+            self._write(self._database, records, marks)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this thread is the only one that commits
+            if self._fault != f"{error}":
+                self._fault = f"{error}"
+                _LOG.error("%s cannot be written: %s; the nodes keep their frames", self._path, error)
+            self._let_go()
+            return False
+        if self._fault:
+            self._fault = ""
+            _LOG.warning("%s can be written again", self._path)
+        return True
+
+    def _let_go(self) -> None:
+        database, self._database = self._database, None
+        if database is not None:
+            try:
+                database.close()
+            except sqlite3.Error as error:
+                _LOG.error("%s cannot be closed: %s", self._path, error)
 
     def _write(self, database: sqlite3.Connection, records: Iterable[Record], marks: Mapping[StreamKey, int]) -> None:
         database.execute("BEGIN IMMEDIATE")
@@ -177,9 +221,12 @@ class SqliteFrameLog:
                 "INSERT INTO marks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
                 ((*stream, seq) for stream, seq in marks.items()),
             )
+            self._commits += 1
+            if self._commits % _FORGET_EVERY == 0:
+                database.execute(_FORGET, (LIVES,))
             self._make_room(database)
             database.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise

@@ -16,6 +16,12 @@ from becomingone.wire.phase import PhaseFrame
 from becomingone.wire.replay import Order
 from becomingone.wire.topics import Topics
 
+LARGEST_SEQ: Final = (1 << 63) - 1
+"""The largest number that the table of frames holds; at a million frames a second it takes 290,000 years."""
+
+MOST_ANNOUNCING: Final = 4096
+"""Nodes whose last announcement is known; what of others is announced a second time changes nothing."""
+
 MOST_WAITING: Final = 20_000
 """Frames that may wait for a commit; more are left to their nodes, which send them again."""
 
@@ -76,7 +82,15 @@ class KeptFrames:
         self._link.subscribe(self._topics.kept("+"), self._announced, qos=1)
 
     def take(self, stream: StreamKey, frame: PhaseFrame, payload: bytes) -> Verdict:
-        """Take a frame of a channel that is kept; one that is new waits for the next commit."""
+        """Take a frame of a channel that is kept; one that is new waits for the next commit.
+
+        Raises
+        ------
+        FrameError
+            ``range``: its number is one that cannot be committed.
+        """
+        if frame.seq > LARGEST_SEQ:
+            raise FrameError("range", f"a kept frame has a number of at most {LARGEST_SEQ}, not {frame.seq}")
         if len(self._waiting) + self._under_way >= MOST_WAITING:
             return Verdict.EARLY
         verdict = self._receiver.take(_stream_name(stream.node, stream.band, stream.channel), stream.boot, frame.seq)
@@ -92,15 +106,20 @@ class KeptFrames:
             announced = decode_kept(message.payload)
             if life is not None and announced.boot != life:
                 raise FrameError("wrong_epoch", f"of boot {announced.boot}, sent by {node} in its life {life}")
-            self._orders.setdefault(node, Order()).check(announced.boot, announced.seq)
+            order = self._orders.get(node) or Order()
+            order.check(announced.boot, announced.seq)
         except (FrameError, TopicError) as error:
             self._refuse(message, error)
         else:
+            order.take(announced.boot, announced.seq)
+            self._orders.pop(node, None)
+            self._orders[node] = order
+            if len(self._orders) > MOST_ANNOUNCING:
+                del self._orders[next(iter(self._orders))]
             self._wait_no_more(node, announced)
 
     def _wait_no_more(self, node: str, announced: OldestKept) -> None:
         """Take a node's word for what it no longer has."""
-        self._orders[node].take(announced.boot, announced.seq)
         for stream, seq in announced.oldest.items():
             self._receiver.oldest_kept(_stream_name(node, stream.band, stream.channel), stream.boot, seq)
 

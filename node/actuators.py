@@ -14,7 +14,7 @@ from becomingone.broker.link import Link, Message
 from becomingone.devices.contract import Output
 from becomingone.errors import TopicError
 from becomingone.node.config import NodeConfig, OutputSection, device_of
-from becomingone.node.driver import put_to_rest
+from becomingone.node.driver import LEAVING_NS, close_device, opened_at_rest
 from becomingone.node.machine import Machine
 from becomingone.node.outputs import Alone, OutputRunner
 from becomingone.node.runner import Runner
@@ -39,6 +39,8 @@ class _Actuator:
         self.device: Output | None = None
         self.retry: Timer | None = None
         self.stall: Timer | None = None
+        self.waits = False
+        self.opening = False
 
 
 class Actuators:
@@ -88,6 +90,8 @@ class Actuators:
         self._alone = alone
         self._changed = changed
         self._actuators: dict[str, _Actuator] = {}
+        self._leaving: set[_Actuator] = set()
+        self._unsaid: set[str] = set()
         self._closed = False
 
     def start(self) -> None:
@@ -98,9 +102,12 @@ class Actuators:
             self._add(entry)
 
     def announce(self) -> None:
-        """Publish every output's state."""
+        """Publish every output's state; nobody speaks for those that are not there."""
         for output in self.outputs.values():
             self._report(output.name, output.state)
+        unsaid, self._unsaid = self._unsaid, set()
+        for name in sorted(unsaid | {name for name, one in self._actuators.items() if one.output is None}):
+            self._withdraw(name)
 
     def lose(self, why: str) -> None:
         """Go on without the hub: motors rest, what may follows this node's own rhythm for a while."""
@@ -128,11 +135,13 @@ class Actuators:
 
     def apply(self, config: NodeConfig) -> None:
         """Become what another configuration says: outputs whose section is the same go on undisturbed."""
+        if self._closed:
+            return
         self._config = config
         wanted = {entry.name: entry for entry in config.outputs}
         for name, actuator in list(self._actuators.items()):
             if wanted.get(name) != actuator.entry:
-                self._remove(name, gone=name not in wanted)
+                self._remove(name)
         for entry in config.outputs:
             if entry.name not in self._actuators:
                 self._add(entry)
@@ -171,38 +180,42 @@ class Actuators:
             actuator.output.command(message)
 
     def _add(self, entry: OutputSection) -> None:
-        machine = self._machine
-        rng = random.Random(machine.rng.random())  # noqa: S311 - spreads retries
-        actuator = _Actuator(entry, machine.make_runner(entry.name), Backoff(rng, base_s=0.5, cap_s=30.0))
+        scheduler = self._machine.scheduler
+        rng = random.Random(self._machine.rng.random())  # noqa: S311 - spreads retries
+        actuator = _Actuator(entry, self._machine.make_runner(entry.name), Backoff(rng, base_s=0.5, cap_s=30.0))
         self._actuators[entry.name] = actuator
-        self._open(actuator)
+        self._unsaid.discard(entry.name)
+        if self._leaving:  # theirs may be the pins that this one needs
+            actuator.waits = True
+            actuator.retry = scheduler.call_at(scheduler.monotonic_ns() + LEAVING_NS, lambda: self._open(actuator))
+        else:
+            self._open(actuator)
 
     def _open(self, actuator: _Actuator) -> None:
-        entry, drop_in = actuator.entry, self._config.drop_in
-        actuator.retry = None
+        entry, drop_in, ports = actuator.entry, self._config.drop_in, self._machine.ports
+        actuator.retry, actuator.waits, actuator.opening = None, False, True
 
         def make() -> Output:
             module, options = device_of(entry, drop_in)
-            device: Output = module.device(options, self._machine.ports)
-            put_to_rest(entry.name, device)
-            return device
+            return opened_at_rest(entry.name, module.device(options, ports))
 
-        stalled = Status(available=False, reason="its opening has not returned")
-        due = self._machine.scheduler.monotonic_ns() + int(STALL_S * NANOSECONDS)
-        actuator.stall = self._machine.scheduler.call_at(due, lambda: self._set_status(actuator, stalled))
+        stalled, scheduler = Status(available=False, reason="its opening has not returned"), self._machine.scheduler
+        due = scheduler.monotonic_ns() + int(STALL_S * NANOSECONDS)
+        actuator.stall = scheduler.call_at(due, lambda: self._set_status(actuator, stalled))
         actuator.runner.submit(make, lambda device, error: self._made(actuator, device, error))
 
     def _made(self, actuator: _Actuator, device: object, error: BaseException | None) -> None:
+        actuator.opening = False
         if actuator.stall is not None:
             actuator.stall.cancel()
         if error is not None:
             self._failed(actuator, error)
             return
         actuator.device = cast("Output", device)
-        if self._closed or self._actuators.get(actuator.entry.name) is not actuator:
+        entry = actuator.entry
+        if self._closed or self._actuators.get(entry.name) is not actuator:
             self._let_go(actuator)
             return
-        entry = actuator.entry
         actuator.output = OutputRunner(
             entry.name,
             actuator.device,
@@ -218,28 +231,28 @@ class Actuators:
             rested=True,
         )
         actuator.backoff.succeeded()
-        _LOG.info("%s: available", actuator.entry.name)
-        self._report(actuator.entry.name, actuator.output.state)
+        _LOG.info("%s: available", entry.name)
+        self._report(entry.name, actuator.output.state)
         self._set_status(actuator, Status(available=True))
 
     def _failed(self, actuator: _Actuator, error: BaseException) -> None:
         if self._closed or self._actuators.get(actuator.entry.name) is not actuator:
-            actuator.runner.close()
+            self._let_go(actuator)
             return
         _LOG.debug("%s failed", actuator.entry.name, exc_info=error)
         self._set_status(actuator, Status(available=False, reason=f"{error}" or type(error).__name__))
-        scheduler = self._machine.scheduler
-        due = scheduler.monotonic_ns() + actuator.backoff.next_ns()
-        actuator.retry = scheduler.call_at(due, lambda: self._open(actuator))
+        due = self._machine.scheduler.monotonic_ns() + actuator.backoff.next_ns()
+        actuator.retry = self._machine.scheduler.call_at(due, lambda: self._open(actuator))
 
-    def _remove(self, name: str, *, gone: bool) -> None:
+    def _remove(self, name: str) -> None:
         actuator = self._actuators.pop(name)
         self.statuses.pop(name, None)
+        self._leaving.add(actuator)
 
         def rested() -> None:
             self._let_go(actuator)
-            if gone:  # nobody speaks for it any more
-                self._link.publish(self._topics.output_state(self._config.node, name), b"", qos=1, retain=True)
+            if name not in self._actuators:
+                self._withdraw(name)
 
         if actuator.output is None:
             rested()
@@ -251,12 +264,28 @@ class Actuators:
         for timer in (actuator.retry, actuator.stall):
             if timer is not None:
                 timer.cancel()
-        close = getattr(actuator.device, "close", None)
-        if close is not None:
-            actuator.runner.submit(close, lambda _result, _error: None)
-        if actuator.device is not None or actuator.retry is not None:  # else it is being opened, and closed then
+        if actuator.device is not None:
+            close = partial(close_device, actuator.entry.name, actuator.device)
+            actuator.runner.submit(close, lambda _result, _error: self._left(actuator))
+        elif not actuator.opening:
+            self._left(actuator)
+        if not actuator.opening:  # else it is closed then
             actuator.runner.close()
         actuator.output = actuator.device = None
+
+    def _left(self, actuator: _Actuator) -> None:
+        """Open what waits, once nothing is on its way out."""
+        self._leaving.discard(actuator)
+        if not self._leaving and not self._closed:
+            for one in [one for one in self._actuators.values() if one.waits]:
+                if one.retry is not None:
+                    one.retry.cancel()
+                self._open(one)
+
+    def _withdraw(self, name: str) -> None:
+        """Take back what was said of an output that is not there; with the next connection, where there is none."""
+        if not self._link.publish(self._topics.output_state(self._config.node, name), b"", qos=1, retain=True):
+            self._unsaid.add(name)
 
     def _report(self, name: str, state: OutputState) -> None:
         topic = self._topics.output_state(self._config.node, name)

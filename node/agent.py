@@ -172,8 +172,8 @@ class NodeAgent:
         """Become what another configuration says, as far as that needs no restart."""
         self._loaded = loaded
         config = loaded.config
-        self._inputs.apply(config)
         self._actuators.apply(config)
+        self._inputs.apply(config)
         self._control.apply(config.emissary, _output_bands(config), followed=bool(config.outputs))
         self._keeping.pace(config.spool.late_per_s)
         self._account.pace(config.health_s)
@@ -232,7 +232,8 @@ class NodeAgent:
                 self._live.offer(topic, self._trust.seal(topic, encode_frame(frame)))
         except FrameError as error:
             self._dropped[error.reason] += 1
-            _LOG.error("%s/%s: a frame of our own was refused: %s", identity.band, identity.channel, error)
+            if self._dropped[error.reason] == 1:  # they may be thousands a second
+                _LOG.error("%s/%s: frames of our own are refused: %s", identity.band, identity.channel, error)
             return
         self._control.evidence(identity, frame)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becomingone.devices.contract import Output
 from becomingone.errors import DeviceError, DeviceUnavailableError
@@ -31,9 +30,11 @@ MOTOR_AGAIN_NS: Final = NANOSECONDS // 10
 CLOSE_NS: Final = NANOSECONDS
 """A device that is let go has so many nanoseconds to rest; the end of a node waits for no longer."""
 
+LEAVING_NS: Final = 2 * NANOSECONDS
+"""Those that come in the place of devices that are let go are opened after that at the latest."""
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+
+class Wish(NamedTuple):
     """What a device is to do, and what may be said once it does.
 
     Parameters
@@ -69,6 +70,32 @@ def put_to_rest(name: str, device: Output) -> None:
         device.rest()
     except Exception as error:
         raise DeviceUnavailableError(f"{name} cannot be put to rest: {error}") from error
+
+
+def opened_at_rest(name: str, device: Output) -> Output:
+    """Put a device that has just been opened to rest; one that cannot be is closed, and holds nothing any more.
+
+    Raises
+    ------
+    DeviceError, DeviceUnavailableError
+        See `put_to_rest`.
+    """
+    try:
+        put_to_rest(name, device)
+    except BaseException:
+        close_device(name, device)
+        raise
+    return device
+
+
+def close_device(name: str, device: Output) -> None:
+    """Close a device that can be closed; what it raises is told, for nobody can do more about it."""
+    close = getattr(device, "close", None)
+    if close is not None:
+        try:
+            close()
+        except Exception:  # noqa: BLE001 - whatever it is, it is told
+            _LOG.exception("%s: has not been closed in an orderly way", name)
 
 
 class Driver:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becomingone.kairos.bands import Band
 from becomingone.kairos.mesh.coupling import ControlOscillator
@@ -31,8 +30,7 @@ SETTLING: Final = 16.0
 _MICRO: Final = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A phase that turns at a known rate.
 
     Parameters

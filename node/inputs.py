@@ -49,6 +49,7 @@ class Inputs:
         self._machine = machine
         self._emit = emit
         self._changed = changed
+        self._closed = False
         self._samplers: dict[str, Sampler] = {}
         self._abouts: dict[str, list[ChannelAbout]] = {}
         self._feeds: dict[str, DevicePipeline] = {}
@@ -63,11 +64,14 @@ class Inputs:
 
     def close(self) -> None:
         """Stop sampling, and let all of them go."""
+        self._closed = True
         for sampler in self._samplers.values():
             sampler.close()
 
     def apply(self, config: NodeConfig) -> None:
         """Become what another configuration says: devices whose section is the same go on undisturbed."""
+        if self._closed:
+            return
         before, self._config = self._config, config
         paced = (before.frames_per_s, before.hardware) == (config.frames_per_s, config.hardware)
         old = {entry.name: entry for entry in before.inputs}

@@ -86,7 +86,7 @@ class Keeping:
     presence : Presence, optional
         Nothing is sent before it is confirmed: a hub could make nothing of frames whose channels it does not know.
     held : callable
-        Whether nothing is to be sent just now, because mesh time is not known yet; `retry` when that has changed.
+        Whether nothing is to be sent just now, as mesh time is not known yet; asked at every `retry` and once a second.
 
     Attributes
     ----------
@@ -128,6 +128,8 @@ class Keeping:
         self._announced_ns: int | None = None
         self._announcement: Timer | None = None
         self._retried_ns: int | None = None
+        self._held = held
+        self._release: Timer | None = None
 
     def start(self) -> None:
         """Hear the hub, and begin to send; to be called before the link is started, after what goes before frames."""
@@ -150,9 +152,10 @@ class Keeping:
     def close(self) -> None:
         """Send nothing any more; what is kept stays where it is."""
         self._store.on_mended = None
-        if self._announcement is not None:
-            self._announcement.cancel()
-            self._announcement = None
+        for timer in (self._announcement, self._release):
+            if timer is not None:
+                timer.cancel()
+        self._announcement = None
         if self._sender is not None:
             self._sender.close()
 
@@ -177,8 +180,7 @@ class Keeping:
         if self._sender is None:
             msg = "frames can be kept once keeping has been started"
             raise RuntimeError(msg)
-        topic = self._phase_topics.get(identity)
-        if topic is None:
+        if (topic := self._phase_topics.get(identity)) is None:
             topic = self._phase_topics[identity] = self._topics.phase(self._node, identity.band, identity.channel)
         stream = f"{identity.band}/{identity.channel}"
         self._sender.keep(stream, frame.boot, frame.seq, topic, encode_frame(frame))
@@ -186,7 +188,11 @@ class Keeping:
     def retry(self) -> None:
         """Send everything again that the hub has not committed: it is back, or the disk is."""
         self._retried_ns = self._scheduler.monotonic_ns()
-        if self._sender is not None:
+        if self._release is not None:
+            self._release.cancel()
+        if self._held():
+            self._release = self._scheduler.call_at(self._retried_ns + PACE_NS, self.retry)
+        elif self._sender is not None:
             if self._outlet.connected:
                 self._announce()
             self._sender.retry()
@@ -219,9 +225,8 @@ class Keeping:
                 frame = frame._replace(time_us=frame.time_us + stepped_ns // 1_000)
                 payload = encode_frame(frame._replace(flags=frame.flags | Flags.HISTORICAL) if late else frame)
             except FrameError as error:
-                _LOG.error(
-                    "%s, frame %d of boot %d is given up: %s", entry.stream[0], entry.seq, entry.stream[1], error
-                )
+                name, boot = entry.stream
+                _LOG.error("%s, frame %d of boot %d is given up: %s", name, entry.seq, boot, error)
                 return None
         return self._trust.seal(entry.topic, payload)
 
@@ -234,9 +239,7 @@ class Keeping:
         try:
             ack = decode_ack(self._trust.open(message.topic, message.payload))
             if (ack.boot, ack.seq) <= self._newest_ack:
-                raise FrameError(
-                    "replayed", f"number {ack.seq} of the hub's life {ack.boot} is not newer than the last"
-                )
+                raise FrameError("replayed", f"number {ack.seq} of the hub's life {ack.boot} is not newer")
         except FrameError as error:
             self.refused[error.reason] += 1
             self._trust.audit.note("ack", message.topic, error, self._clock.monotonic_ns())
@@ -285,9 +288,8 @@ class Keeping:
             self._announced_ns = self._scheduler.monotonic_ns()
         topic = self._topics.kept(self._node)
         for first in range(0, len(oldest), MAX_STREAMS):
-            part = OldestKept(
-                boot=self._boot, seq=self._announcements, oldest=dict(oldest[first : first + MAX_STREAMS])
-            )
+            named = dict(oldest[first : first + MAX_STREAMS])
+            part = OldestKept(boot=self._boot, seq=self._announcements, oldest=named)
             self._announcements += 1
             payload = self._trust.seal(topic, encode_kept(part))
             self._link.publish(topic, payload, qos=1, content_type=CONTENT_TYPE)

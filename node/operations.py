@@ -15,8 +15,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becomingone.broker.link import Link, Message
 from becomingone.errors import BecomingOneError, FrameError, TopicError
@@ -41,8 +40,7 @@ LOG_COST: Final = 5.0
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a command.
 
     Parameters
@@ -88,8 +86,7 @@ class Later:
 Handler = Callable[[Mapping[str, Value]], Answer | Later]
 
 
-@dataclass(frozen=True, slots=True)
-class _Issue:
+class _Issue(NamedTuple):
     """Which command it is: the hub's boot id and the number, and what the topic calls it."""
 
     boot: int

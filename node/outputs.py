@@ -13,7 +13,7 @@ from becomingone.node.driver import Driver, Wish, put_to_rest, resting
 from becomingone.node.fade import Fade
 from becomingone.node.runner import InlineRunner, Runner
 from becomingone.node.trust import Trust
-from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
+from becomingone.scheduling import MICROSECONDS, NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import Freshness, decode_command, read_values
 from becomingone.wire.mapping import MOTOR
@@ -23,6 +23,10 @@ MAX_COMMAND: Final = 4096
 
 MOTOR_STALE_S: Final = 0.15
 """Seconds without a fresh command after which a motor rests, whatever is configured; as long as its driver's own."""
+
+MOTOR_AHEAD_S: Final = 1.0
+"""Seconds that a command to a motor may hold by this clock. The hub's hold for 0.15 s: one that seems to hold for
+much longer has met a clock that is behind, which could not tell that it is old."""
 
 TURN_HZ: Final = 20.0
 """Values a second while an output follows this node's rhythm, or fades from one source to another."""
@@ -107,6 +111,7 @@ class OutputRunner:
         self._freshness = Freshness()
         self._wanted = resting("started")
         self._shown = False
+        self._closed = False
         self._fade = Fade()
         self._told = self._driver.state
         self._told_ns = -_REPORT_NS
@@ -128,11 +133,16 @@ class OutputRunner:
 
     def command(self, message: Message) -> None:
         """Obey a command, or refuse and count it."""
+        if self._closed:
+            self._refused["unavailable"] += 1
+            return
         now_us = self._clock.now_us()
         try:
             if len(message.payload) > MAX_COMMAND:
                 raise FrameError("oversize", f"{len(message.payload)} bytes, a command has at most {MAX_COMMAND}")
             command = decode_command(self._trust.open(message.topic, message.payload), self.role)
+            if self._moves and command.expires_us - now_us > MOTOR_AHEAD_S * MICROSECONDS:
+                raise FrameError("future", "it would hold for too long by this node's clock, which may be behind")
             self._freshness.check(command, now_us)
         except FrameError as error:
             self._refused[error.reason] += 1
@@ -175,6 +185,7 @@ class OutputRunner:
 
     def close(self, why: str, done: Callable[[], None] = lambda: None) -> None:
         """Rest for good; call back once it does, cannot or has had 1 s for it, and report nothing any more."""
+        self._closed = True
         self._wait(None)
         self._turn_off()
         self._end_show()
@@ -196,14 +207,14 @@ class OutputRunner:
         Returns
         -------
         bool
-            False for a motor, which does nothing of the kind.
+            False for a motor, which does nothing of the kind, and after `close`.
 
         Raises
         ------
         FrameError
             A value is not of this role, or out of its range.
         """
-        if self._moves:
+        if self._moves or self._closed:
             return False
         shown = read_values(dict(values), self.role)
         self._end_show()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,10 @@ from becomingone.kairos.channel.kernel import ChannelKernel, PhaseBlock
 from becomingone.scheduling import MeshClock
 from becomingone.wire.frame import MAX_SAMPLES, Flags, PhaseFrame
 
-_ORIGIN_FLAG = {"live": Flags.NONE, "replayed": Flags.REPLAYED, "simulated": Flags.SIMULATED}
+# As plain integers: what enum makes of each | costs as much as an encoded figure.
+_VALID, _GAP, _SATURATED, _UNDECIDABLE = map(int, (Flags.VALID, Flags.GAP, Flags.SATURATED, Flags.UNDECIDABLE))
+_ORIGIN_FLAG = {"live": 0, "replayed": int(Flags.REPLAYED), "simulated": int(Flags.SIMULATED)}
+_FLAGS: Final = tuple(map(Flags, range(128)))
 _JITTER = 0.5
 """A block that begins at most this part of a spacing later than expected follows without a gap."""
 
@@ -27,16 +29,14 @@ PER_TAU: Final = 128
 """Phasors in a time constant of the band that are sent, at most: the filter leaves nothing that more would show."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelId:
+class ChannelId(NamedTuple):
     """Where a channel's frames go: the topic's last two levels."""
 
     band: str
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """What a pipeline is made for.
 
     Parameters
@@ -100,13 +100,13 @@ class ChannelPipeline:
         self._stride = max(1, int(of.band.tau_s * of.channel.rate_hz / PER_TAU))
         self._next_ns: float | None = None
         self._last_frame_ns: int | None = None
-        self._flags = Flags.NONE
+        self._flags = 0
 
     def take(self, block: Block, emit: Emit) -> None:
         """Feed samples in and emit the frames that fall due."""
         if not len(block.samples):
             return
-        self._flags |= Flags.SATURATED if block.saturated else Flags.NONE
+        self._flags |= _SATURATED if block.saturated else 0
         if len(block.samples) == 1:
             self._take_one(block, emit)
             return
@@ -143,7 +143,7 @@ class ChannelPipeline:
             dt_ns, gap = nominal_ns, True
         result = self._kernel.step(float(block.samples[0]), dt_ns / 1e9)
         self._next_ns = block.start_ns + nominal_ns
-        self._flags |= Flags.GAP if gap or result.gap else Flags.NONE
+        self._flags |= _GAP if gap or result.gap else 0
         due = self._last_frame_ns is None or block.start_ns - self._last_frame_ns >= self._frame_ns - nominal_ns / 2
         if due:
             self._last_frame_ns = block.start_ns
@@ -157,9 +157,9 @@ class ChannelPipeline:
             start_ns += round(first * spacing_ns)
             spacing_ns *= self._stride
         flags = self._flags | self._origin
-        flags |= Flags.VALID if result.valid else Flags.NONE
-        flags |= Flags.GAP if result.gap else Flags.NONE
-        flags |= Flags.NONE if result.decidable else Flags.UNDECIDABLE
+        flags |= _VALID if result.valid else 0
+        flags |= _GAP if result.gap else 0
+        flags |= 0 if result.decidable else _UNDECIDABLE
         frame = PhaseFrame(
             boot=self._boot,
             seq=self.next_seq,
@@ -173,11 +173,11 @@ class ChannelPipeline:
             omega_sigma=result.omega_sigma,
             phase_sigma=result.phase_sigma,
             clock_sigma_s=self._clock.sigma_s,
-            flags=flags,
+            flags=_FLAGS[flags],
             resonance=result.resonance,
         )
         self.next_seq += 1
-        self._flags = Flags.NONE
+        self._flags = 0
         emit(self.identity, frame)
 
 

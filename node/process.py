@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(NamedTuple):
     """What became of reading the configuration again.
 
     Parameters

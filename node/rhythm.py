@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import cmath
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becomingone.kairos.bands import Band
 from becomingone.wire.phase import Flags, PhaseFrame
@@ -24,9 +23,10 @@ AHEAD_US: Final = 1_000_000
 RELEASE: Final = 3.0
 """Hysteresis: a rhythm stays coherent up to this many times the p that made it so."""
 
+_HISTORICAL, _VALID, _UNDECIDABLE = map(int, (Flags.HISTORICAL, Flags.VALID, Flags.UNDECIDABLE))
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
+
+class Rhythm(NamedTuple):
     """A node's own channels in one band at one instant.
 
     Parameters
@@ -50,8 +50,7 @@ class Rhythm:
     channels: int = 0
 
 
-@dataclass(slots=True)
-class _Channel:
+class _Channel(NamedTuple):
     time_us: float
     max_age_us: float
     phasor: complex
@@ -79,9 +78,10 @@ class LocalRhythm:
 
     def take(self, channel: str, frame: PhaseFrame) -> None:
         """Take a frame of this node's own; one without a phase ends what the channel has said."""
-        if frame.flags & Flags.HISTORICAL:
+        flags = int(frame.flags)  # as a plain integer, of which each & costs next to nothing
+        if flags & _HISTORICAL:
             return
-        if not frame.flags & Flags.VALID:
+        if not flags & _VALID:
             self._channels.pop(channel, None)
             return
         time_us = frame.last_time_us
@@ -93,7 +93,7 @@ class LocalRhythm:
             frame.last_phasor,
             frame.coherence,
             frame.omega,
-            1.0 if frame.flags & Flags.UNDECIDABLE else frame.p,
+            1.0 if flags & _UNDECIDABLE else frame.p,
         )
 
     def at(self, now_us: int) -> Rhythm:

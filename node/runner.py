@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from collections.abc import Callable
@@ -54,8 +55,14 @@ class ThreadRunner:
                 return
             self._work.put((work, outcome))
             if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                try:
+                    threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                except RuntimeError as error:  # no memory, or too many: the caller is not to wait for ever
+                    self._work.get_nowait()
+                    refused = OSError(errno.EAGAIN, f"{error}")  # what devices and disks fail with
+                    self._scheduler.post(lambda: outcome(None, refused))
+                else:
+                    self._running = True
 
     def close(self) -> None:
         """See `Runner.close`."""

@@ -23,7 +23,6 @@ import enum
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 PAGE: Final = 4096
@@ -83,8 +82,7 @@ class Record(NamedTuple):
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(NamedTuple):
     """Writes and reads the records of one segment.
 
     Parameters

@@ -21,6 +21,7 @@ class FakeLink:
         self.room = 10_000
         self.sent = []
         self.settled = []
+        self.acknowledging = True
         self._up = []
 
     def on_up(self, callback):
@@ -33,6 +34,8 @@ class FakeLink:
         self.room -= 1
         self.sent.append((topic, payload))
         self.settled.append(settled)
+        if self.acknowledging:
+            settled(True)
         return True
 
     def come_up(self):
@@ -93,6 +96,7 @@ def test_every_stream_has_a_window_of_its_own(link, scheduler):
 
 
 def test_a_reconnection_sends_again_what_is_not_committed_whatever_the_broker_said(link, scheduler):
+    link.acknowledging = False
     sender = sender_of(link, scheduler)
     keep(sender, *range(4))
     for settled in link.settled:
@@ -105,6 +109,32 @@ def test_a_reconnection_sends_again_what_is_not_committed_whatever_the_broker_sa
     link.come_up()
     assert link.take() == [b"a2", b"a3", b"a4"]
     assert sender.resent == 2
+
+
+def test_what_the_link_still_has_is_not_given_to_it_a_second_time(link, scheduler):
+    """During a partition it would fill the link with copies, and everything else would wait behind them."""
+    link.acknowledging = False
+    sender = sender_of(link, scheduler, timeout_s=2.0)
+    keep(sender, 0, 1)
+    assert link.take() == [b"a0", b"a1"]
+    scheduler.run_for(50.0)
+    assert link.take() == []
+    for settled in link.settled:
+        settled(True)  # the partition is over
+    scheduler.run_for(1.9)
+    assert link.take() == []
+    scheduler.run_for(0.2)
+    assert link.take() == [b"a0", b"a1"]  # and the hub has not answered
+    assert sender.resent == 2
+
+
+def test_a_link_that_never_says_what_became_of_a_message_is_given_it_again_all_the_same(link, scheduler):
+    link.acknowledging = False
+    sender = sender_of(link, scheduler, timeout_s=2.0)
+    keep(sender, 0)
+    link.take()
+    scheduler.run_for(60.1)
+    assert link.take() == [b"a0"]
 
 
 def test_without_an_answer_it_sends_again_ever_more_seldom(link, scheduler):
@@ -134,6 +164,7 @@ def test_progress_puts_the_time_out_off(link, scheduler):
 
 
 def test_a_full_link_is_not_hammered_and_goes_on_when_it_has_room(link, scheduler):
+    link.acknowledging = False
     link.room = 2
     sender = sender_of(link, scheduler)
     keep(sender, *range(4))
@@ -298,3 +329,33 @@ def test_whatever_is_lost_or_doubled_on_the_way_all_arrive_once_in_order(rng, lo
         scheduler.run_for(0.1)
     assert road.taken == {"a": list(range(20)), "b": list(range(20))}
     assert not sender.oldest()
+
+
+def test_a_receiver_of_years_forgets_boots_that_are_over():
+    """Otherwise it would be full one day and refuse every new life of every sender, for ever."""
+    receiver = KeptReceiver(most_streams=8)
+    for boot in range(100):
+        for stream in ("a", "b"):
+            for seq in range(3):
+                assert receiver.take(stream, boot, seq) is Verdict.NEW
+                receiver.committed(stream, boot, seq)
+    assert len(receiver.marks()) <= 8
+    assert receiver.take("a", 99, 2) is Verdict.DUPLICATE
+    assert receiver.take("a", 98, 2) is Verdict.DUPLICATE
+    assert receiver.take("a", 5, 7) is Verdict.EARLY  # its sender then says where it begins
+    receiver.oldest_kept("a", 5, 7)
+    assert receiver.take("a", 5, 7) is Verdict.NEW
+    assert receiver.refused == 0
+
+
+def test_what_is_not_committed_and_what_goes_on_is_never_forgotten():
+    receiver = KeptReceiver(most_streams=4)
+    assert receiver.take("a", 1, 0) is Verdict.NEW
+    for stream in ("a", "b", "c"):
+        assert receiver.take(stream, 2, 0) is Verdict.NEW
+    assert receiver.take("d", 1, 0) is Verdict.REFUSED
+    receiver.committed("a", 1, 0)
+    verdicts = [receiver.take("d", 1, 0) for _ in range(2_000)]
+    assert verdicts[0] is Verdict.REFUSED
+    assert Verdict.NEW in verdicts
+    assert receiver.take("b", 2, 0) is Verdict.DUPLICATE

@@ -105,3 +105,36 @@ def test_a_configuration_that_was_stable_takes_the_place_of_one_that_is_refused(
         status = node.ready("last_good mode: ")
         assert "node.yaml:" in status
         assert "connected; 1 of 1" in status
+
+
+def test_without_a_folder_to_write_in_it_runs_with_a_number_of_its_own_where_nobody_needs_it_to_grow(
+    machine: Machine,
+) -> None:
+    (machine.folder / "state").write_text("a file where a folder should be")
+    lives = set()
+    for _ in range(2):
+        with Stranger(machine.port, f"{BASE}/about") as stranger, machine.start() as node:
+            status = f"state_dir {machine.folder}/state"
+            node.ready(status)
+            assert stranger.until(
+                lambda heard: any(
+                    json.loads(text)["mode_why"].startswith(f"state_dir {machine.folder}") for _, text in heard
+                )
+            )
+            about = json.loads(stranger.messages[-1][1])
+            assert about["mode"] == "normal"
+            assert "without its disk" in about["mode_why"]
+            lives.add(about["boot"])
+            assert node.end(signal.SIGTERM)[0] == 0
+    assert len(lives) == 2
+    assert min(lives) >= 1 << 31
+
+
+def test_without_a_folder_to_write_in_it_ends_in_a_cell_that_needs_its_number_to_grow(machine: Machine) -> None:
+    (machine.folder / "state").write_text("a file where a folder should be")
+    machine.configure(security={"key": bytes(range(32)).hex()})
+    machine.config.chmod(0o600)
+    with machine.start() as node:
+        code = node.process.wait(30.0)
+        assert code == 2
+        assert "give a directory that this user may write" in node.said

@@ -103,7 +103,7 @@ def test_what_cannot_be_counted_is_drawn_above_all_that_is() -> None:
     assert not is_volatile(1)
 
 
-def test_a_disk_that_syncs_nothing_leaves_a_number_that_is_not_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_syncs_nothing_leaves_no_smaller_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     next_boot(tmp_path)
 
     def full(_descriptor: int) -> None:
@@ -133,4 +133,4 @@ def test_the_number_is_on_the_disk_before_it_is_given(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "replace", recording_replace)
     next_boot(tmp_path)
     name = tmp_path.name
-    assert steps == [f"sync {name}/boot.{os.getpid()}", "rename to boot", f"sync {name}"]
+    assert steps == [f"sync {name}/boot.new", "rename to boot", f"sync {name}"]

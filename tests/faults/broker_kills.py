@@ -51,7 +51,7 @@ def run(quick: bool) -> Outcome:
         ear = it.ear
         it.wait(lambda: it.committed()[0], "the first kept frames are committed")
         for _ in range(kills):
-            threading.Event().wait(rng.uniform(0.0, 1.0))
+            threading.Event().wait(rng.uniform(0.0, 2.0))
             it.broker.kill()
             threading.Event().wait(rng.uniform(0.0, 0.5))
             it.broker.start()
@@ -63,6 +63,9 @@ def run(quick: bool) -> Outcome:
                 )
             )
             disordered += holes(it.committed()[0])
+        caught_up_s = it.wait(
+            lambda: ear.json("node/n/health").get("kept", 1 << 30) < 60, "what was kept is committed", 180.0
+        )
         code = it.stop("n")
         it.stop("hub")
         committed, twice = it.committed()
@@ -81,6 +84,7 @@ def run(quick: bool) -> Outcome:
             told("committed", frames),
             told("on the node's disk at the end", sum(map(len, kept.values()))),
             told("other messages meanwhile", load.sent),
+            told("all committed after the last", caught_up_s, "s"),
             told("back after, p50", quantile(back, 0.5), "s"),
             at_most("back after, max", max(back), 10.0, "s"),
         ],

@@ -114,7 +114,14 @@ class Watcher:
 class Cell:
     """Everything in one folder; parts are called ``broker``, ``hub`` and by the nodes' ids."""
 
-    def __init__(self, folder: Path, nodes: Mapping[str, Mapping[str, Any]], *, state: Path | None = None, from_afar: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Mapping[str, Mapping[str, Any]],
+        *,
+        state: Path | None = None,
+        from_afar: bool = False,
+    ) -> None:
         need_mosquitto()
         self.folder = folder
         self.state = state or folder / "state"
@@ -188,7 +195,7 @@ class Cell:
     def wait(
         self, condition: Callable[[], object], what: str, timeout_s: float = 60.0, *, expected: tuple[str, ...] = ()
     ) -> float:
-        """Wait until a condition holds; give the seconds that it took. No part may end but one whose end is expected."""
+        """Wait until a condition holds; give the seconds that it took. No part may end unless it is expected to."""
         began = time.monotonic()
         pause = threading.Event()
         while not condition():

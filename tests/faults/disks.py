@@ -41,9 +41,9 @@ def _committed_by(it: Cell) -> None:
 
 
 def full(quick: bool) -> Outcome:
-    """The hub is away meanwhile, so that everything has to be kept."""
-    full_s = 10.0 if quick else 60.0
-    with tempfile.TemporaryDirectory(prefix="faults-") as name, tmpfs(Path(name, "card"), "1m") as card:
+    """The hub is away meanwhile, so that everything has to be kept; what waits in memory has room on the disk later."""
+    full_s = 10.0 if quick else 20.0
+    with tempfile.TemporaryDirectory(prefix="faults-") as name, tmpfs(Path(name, "card"), "2m") as card:
         folder = Path(name, "cell")
         folder.mkdir()
         with Cell(folder, {"n": MANY}, state=card.folder) as it:
@@ -179,7 +179,11 @@ def read_only_start(quick: bool) -> Outcome:
     return Outcome(
         2,
         [
-            exactly("without keys: it works, and says so in `about` (1: yes)", int("without its disk" in about["mode_why"]), 1),
+            exactly(
+                "without keys: it works, and says so in `about` (1: yes)",
+                int("without its disk" in about["mode_why"]),
+                1,
+            ),
             exactly("with keys: it says why it cannot (1: yes)", int(says), 1),
             exactly("with keys: exit code", code, 2),
         ],

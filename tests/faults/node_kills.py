@@ -6,6 +6,7 @@ import random
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.node.spool.delivering import deliver
@@ -15,14 +16,18 @@ from .cell import cell, holes, lost, tone
 from .means import need_mosquitto
 from .outcome import Outcome, at_most, exactly, quantile, told
 
+KILLS = 50
+"""In one spool."""
+
 NODE = {"frames_per_s": 20, "inputs": [tone("kept_a", keep=True), tone("kept_b", keep=True), tone("live")]}
 
 
 def spool(quick: bool) -> Outcome:
     """Processes that write a spool as fast as they can."""
-    kills = 100 if quick else 1000
-    with tempfile.TemporaryDirectory() as folder:
-        found = kill_writers(Path(folder, "spool"), kills)
+    found: Counter[str] = Counter()
+    for seed in range(1 if quick else 20):  # what has gathered is read after each kill, which takes ever longer
+        with tempfile.TemporaryDirectory() as folder:
+            found.update(kill_writers(Path(folder, "spool"), KILLS, seed=seed))
     return Outcome(
         found["kills"],
         [

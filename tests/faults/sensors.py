@@ -13,7 +13,7 @@ from tests.cli.node_process import DEVICE
 from tests.node.supervisor import Supervisor
 
 from .cell import Cell, cell, tone
-from .outcome import Figure, Outcome, at_most, exactly, told
+from .outcome import Figure, Outcome, at_most, exactly
 
 WIRE = {"name": "wire", "kind": "wire"}
 LIVE = "node/n/phase/stride/live_tone"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from becomingone.errors import ConfigError
-from becomingone.hub.frame_log import MemoryFrameLog, Record, SqliteFrameLog, StreamKey
+from becomingone.hub.frame_log import LIVES, MemoryFrameLog, Record, SqliteFrameLog, StreamKey
 from becomingone.sim.clock import VirtualScheduler
 
 WAIT_S = 20.0
@@ -137,3 +138,55 @@ def test_the_one_in_memory_is_the_same_to_its_user() -> None:
     assert told == [{STREAM: 0}, {STREAM: 0}]
     assert log.marks() == {STREAM: 0}
     assert (len(log.records), log.writes) == (1, 2)
+
+
+def test_a_number_that_no_table_holds_ends_nothing(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "frames.db")
+    assert rig.commit(1 << 63) is None
+    assert rig.commit(0) == {STREAM: 0}
+    rig.log.close()
+
+
+def test_a_database_that_is_destroyed_while_it_is_open_is_told_of_once_and_used_again_when_it_is_well(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state" / "frames.db"
+    rig = Rig(path)
+    rig.commit(0)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE marks RENAME TO elsewhere")
+    for seq in range(1, 6):
+        assert rig.commit(seq) is None
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    for file in path.parent.iterdir():
+        file.unlink()
+    assert rig.commit(6) == {STREAM: 6}
+    assert rows(path) == [(*STREAM, 6, 6_000)]
+    assert caplog.records[-1].getMessage() == f"{path} can be written again"
+    rig.log.close()
+
+
+def test_the_end_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "frames.db"
+    rig = Rig(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        rig.log.commit([Record(STREAM, 0, 0, b"x")], {STREAM: 0}, rig.told.append)
+        began = time.monotonic()
+        rig.log.close()
+        assert time.monotonic() - began < 4.0  # SQLite itself would wait for 5 s
+        other.execute("ROLLBACK")
+    assert "has not returned" in caplog.text
+
+
+def test_marks_of_lives_long_past_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "frames.db"
+    rig = Rig(path)
+    streams = [STREAM._replace(boot=boot) for boot in range(1, 41)]
+    for stream in streams:
+        rig.commit(0, stream=stream)
+    rig.log.close()
+    again = Rig(path)
+    assert again.log.marks() == dict.fromkeys(streams[-LIVES:], 0)
+    assert len(rows(path)) == 40  # the frames themselves stay
+    again.log.close()

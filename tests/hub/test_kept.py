@@ -10,12 +10,13 @@ import pytest
 
 from becomingone.hub.config import HubConfig
 from becomingone.hub.frame_log import Committed, MemoryFrameLog, Record, StreamKey
+from becomingone.hub.kept import MOST_ANNOUNCING
 from becomingone.node.config import NodeConfig
 from becomingone.sim.bench import Bench
 from becomingone.sim.cells import authenticated
 from becomingone.sim.plan import FaultPlan, load_plan
 from becomingone.wire.ack import Ack, Stream, encode_ack
-from becomingone.wire.frame import Flags, decode_frame
+from becomingone.wire.frame import Flags, decode_frame, encode_frame
 from becomingone.wire.kept import OldestKept, encode_kept
 
 BASE = "becomingone/home"
@@ -199,3 +200,53 @@ def test_what_was_recorded_before_the_node_knew_the_time_is_committed_with_the_r
     end_us = bench.scheduler.time_us()
     wrong = [record for record in records if abs(record.time_us - (end_us - 10e6)) > 11e6]
     assert len(wrong) <= 5  # what was sent before the first answer to the question for the time
+
+
+def test_a_number_that_cannot_be_committed_is_refused_and_holds_up_nobody() -> None:
+    bench = cell(sealed=False)
+    bench.run_for(5.0)
+    stranger = bench.client("stranger")
+    stranger.start()
+    bench.run_for(0.1)
+    stream, seq = Stream(1, "stride", "other"), 1 << 63
+    stranger.publish(f"{BASE}/node/n/kept", encode_kept(OldestKept(boot=1, seq=1 << 40, oldest={stream: seq})), qos=1)
+    frame = decode_frame(next(iter(bench.frames.records.values())).frame)
+    late = encode_frame(frame._replace(seq=seq, flags=frame.flags | Flags.HISTORICAL))
+    stranger.publish(f"{BASE}/node/n/phase/stride/other", late, qos=1)
+    bench.run_for(10.0)
+    assert bench.snapshot()["nodes"]["n"]["refused"]["range"] == 1
+    assert {stream.channel for stream, _ in bench.frames.records} == {"tone"}
+    assert len(bench.frames.records) > 130
+
+
+def test_announcements_under_any_number_of_names_take_a_bounded_room() -> None:
+    bench = cell(sealed=False)
+    bench.run_for(1.0)
+    stranger = bench.client("stranger")
+    stranger.start()
+    bench.run_for(0.1)
+    payload = encode_kept(OldestKept(boot=1, seq=0, oldest={Stream(1, "stride", "tone"): 0}))
+    for number in range(MOST_ANNOUNCING + 1_000):
+        stranger.publish(f"{BASE}/node/x{number}/kept", payload)
+        if not number % 100:
+            bench.run_for(0.05)
+    bench.run_for(1.0)
+    assert bench.hub is not None
+    assert bench.hub._kept is not None
+    assert len(bench.hub._kept._orders) == MOST_ANNOUNCING
+
+
+def test_what_waits_for_the_time_goes_when_nobody_tells_it() -> None:
+    bench = Bench(1)
+    bench.add_node(NodeConfig.model_validate(NODE))
+    bench.run_for(20.0)
+    bench.kill("n")
+    hub = bench.add_hub(HubConfig.model_validate({}))
+    hub._clock_server._may = lambda *_: False  # type: ignore[method-assign] - a hub that answers no ping
+    bench.run_for(1.0)
+    bench.add_node(NodeConfig.model_validate({**NODE, "inputs": []}))  # and no sensor that would set anything going
+    bench.run_for(60.0)
+    (numbers,) = committed(bench).values()
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 180
+    assert health(bench)["kept"] == 0

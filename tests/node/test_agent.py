@@ -11,6 +11,7 @@ import pytest
 from becomingone.config.loader import digest
 from becomingone.node.config import NodeConfig
 from becomingone.node.config_file import Loaded
+from becomingone.node.pipeline import ChannelId
 from becomingone.node.runner import InlineRunner
 from becomingone.sim.bench import Bench
 from becomingone.sim.broker import SimLink
@@ -546,3 +547,19 @@ def test_a_device_s_latency_is_taken_off_its_times() -> None:
         bench.run_for(2.0)
         times.append([frame.time_us for frame in frames(bench)])
     assert [after - before for before, after in zip(*times, strict=True)] == [-250_000] * len(times[0])
+
+
+def test_frames_of_its_own_that_no_hub_would_take_are_counted_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(1)
+    node = bench.add_node(config_of())
+    bench.run_for(0.1)
+    bench.add_node(config_of(node="m", inputs=[{"name": "t", **TONE}]))
+    bench.run_for(2.0)
+    taken = [decode_frame(entry.payload) for entry in bench.broker.trace if "/m/phase/" in entry.topic]
+    wrong = taken[0]._replace(coherence=2.0)
+    for _ in range(100):
+        node._emit(ChannelId("stride", "tone"), wrong)
+    assert node.dropped == {"range": 100}
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1

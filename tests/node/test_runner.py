@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import queue
 import threading
 from collections.abc import Callable
+
+import pytest
 
 from becomingone.node.runner import DirectRunner, InlineRunner, ThreadRunner
 from becomingone.scheduling import LoopScheduler
@@ -167,4 +170,28 @@ def test_inline_work_is_done_at_once_and_told_in_the_next_turn() -> None:
     assert outcomes == []
     scheduler.run_for(0.0)
     assert outcomes == [(1, None), (None, error)]
+    runner.close()
+
+
+def test_work_for_which_there_is_no_thread_fails_and_the_next_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    posts = Posts()
+    runner = ThreadRunner(posts, "device eight")
+    outcomes: list[tuple[object, BaseException | None]] = []
+    work: list[str] = []
+
+    def no_thread(_thread: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        runner.submit(lambda: work.append("lost"), lambda r, e: outcomes.append((r, e)))
+    posts.turn()
+    assert [(type(error), str(error)) for _, error in outcomes] == [
+        (BlockingIOError, f"[Errno {errno.EAGAIN}] can't start new thread")
+    ]
+    runner.submit(lambda: "done", lambda r, e: outcomes.append((r, e)))
+    posts.turn()
+    assert outcomes[1] == ("done", None)
+    assert work == []
     runner.close()

@@ -189,7 +189,7 @@ def test_dialling_into_a_partition():
     it.scheduler.run_for(30.0)
     ((at, reason),) = it.refusals
     assert reason is Reason.TIMEOUT
-    assert at == pytest.approx(5.0, abs=0.01)
+    assert at == pytest.approx(2.0, abs=0.01)
     it.dial()
     it.scheduler.run_for(0.5)
     path.blocks -= 1

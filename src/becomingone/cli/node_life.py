@@ -90,7 +90,7 @@ class NodeLife:
         config = loaded.config
         clock = MeshClock(scheduler, config.clock.sigma_s)
         rng = random.Random()  # noqa: S311 - spreads reconnections, guards nothing
-        # In safe mode nothing is made that is not needed. What a life that was not counted leaves, no later one can send.
+        # In safe mode nothing is made that is not needed; what an uncounted life keeps, no later one could send.
         self._spool = None if loaded.mode == "safe" or is_volatile(boot) else _spool(config, scheduler)
         self._host = NodeHost(notifier=notifier, log=log, starts=starts, clock=scheduler, end=end)
         machine = Machine(

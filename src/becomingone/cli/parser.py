@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import gc
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from becomingone import __version__
+from becomingone.cli.arguments import count, port, pulses, seconds, validity, words
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -25,19 +27,31 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"becomingone {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    _add_up(commands, common)
-    _add_services(commands, common)
-    _add_operate(commands, common)
-    _add_config(commands, common)
-    _add_devices(commands, common)
-    _add_bench(commands, common)
-    _add_sim(commands, common)
+    # Where the command is plain, the others' arguments are not asked for: to make them costs 2 % of a node's start.
+    groups = _groups()
+    for name in argv[:1] if argv[:1] and argv[0] in groups else groups:
+        groups[name](commands, common)
     return parser.parse_args(argv)
 
 
 if TYPE_CHECKING:
     # argparse has no public name for it
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def _groups() -> dict[str, Callable[[Commands, argparse.ArgumentParser], object]]:
+    """Give what adds each command, in the order of the help."""
+    return {
+        "up": _add_up,
+        "node": _add_node,
+        "hub": partial(_add_service, "hub", "the hub", "services"),
+        "broker": _add_broker,
+        "operate": _add_operate,
+        "config": _add_config,
+        "devices": _add_devices,
+        "bench": _add_bench,
+        "sim": _add_sim,
+    }
 
 
 def _add_up(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -52,25 +66,29 @@ def _add_up(commands: Commands, common: argparse.ArgumentParser) -> None:
         default="auto",
         help="which broker to start; auto: Mosquitto where there is a motor, else the embedded one",
     )
-    up.add_argument("--port", type=_port, default=1883, help="port of the broker that is started (default: 1883)")
-    up.add_argument("--duration", type=_seconds, metavar="S", help="stop by itself after so many seconds")
+    up.add_argument("--port", type=port, default=1883, help="port of the broker that is started (default: 1883)")
+    up.add_argument("--duration", type=seconds, metavar="S", help="stop by itself after so many seconds")
     up.add_argument("--state", type=Path, metavar="DIR", help="where boot counters, configurations and logs are kept")
     up.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     _add_set(up)
 
 
-def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
-    for part, help_text, module in (("node", "one node", "node_run"), ("hub", "the hub", "services")):
-        group = commands.add_parser(part, help=help_text).add_subparsers(required=True, metavar="COMMAND")
-        run = group.add_parser("run", parents=[common], help="run until stopped")
-        run.add_argument("config", type=Path, metavar="CONFIG", help=f"{part}.yaml")
-        run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
-        run.set_defaults(run=_handler(module, f"run_{part}"))
-        _add_set(run)
-        if part == "node":
-            _add_unit(group, common)
-            _add_calibrate(group, common)
-    _add_broker(commands, common)
+def _add_node(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _add_service("node", "one node", "node_run", commands, common)
+    _add_unit(group, common)
+    _add_calibrate(group, common)
+
+
+def _add_service(
+    part: str, help_text: str, module: str, commands: Commands, common: argparse.ArgumentParser
+) -> Commands:
+    group = commands.add_parser(part, help=help_text).add_subparsers(required=True, metavar="COMMAND")
+    run = group.add_parser("run", parents=[common], help="run until stopped")
+    run.add_argument("config", type=Path, metavar="CONFIG", help=f"{part}.yaml")
+    run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
+    run.set_defaults(run=_handler(module, f"run_{part}"))
+    _add_set(run)
+    return group
 
 
 def _add_calibrate(group: Commands, common: argparse.ArgumentParser) -> None:
@@ -80,7 +98,7 @@ def _add_calibrate(group: Commands, common: argparse.ArgumentParser) -> None:
     calibrate.add_argument("--input", required=True, metavar="NAME", help="the input that is measured")
     calibrate.add_argument("--output", required=True, metavar="NAME", help="the speaker or display that is pulsed")
     calibrate.add_argument("--channel", metavar="NAME", help="which channel of the input, where it has several")
-    calibrate.add_argument("--count", type=_pulses, default=20, metavar="N", help="pulses, 5..1000 (default: 20)")
+    calibrate.add_argument("--count", type=pulses, default=20, metavar="N", help="pulses, 5..1000 (default: 20)")
     calibrate.add_argument("--seed", type=int, metavar="N", help="draws the intervals (default: another each time)")
     calibrate.add_argument("--json", action="store_true", help="print one JSON object")
     _add_set(calibrate)
@@ -93,12 +111,12 @@ def _add_unit(group: Commands, common: argparse.ArgumentParser) -> None:
     unit.add_argument("--user", metavar="NAME", help="run as this user (default: one that systemd makes for it)")
     unit.add_argument(
         "--allow",
-        type=_words,
+        type=words,
         default=(),
         metavar="HARDWARE,...",
         help="hardware that is needed besides what the device modules show: audio, gpio, i2c, spi, serial, camera",
     )
-    unit.add_argument("--systemd", type=_count, metavar="VERSION", help="for this version (default: the one here)")
+    unit.add_argument("--systemd", type=count, metavar="VERSION", help="for this version (default: the one here)")
     unit.add_argument(
         "--hardware-watchdog",
         action="store_true",
@@ -111,7 +129,7 @@ def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = commands.add_parser("broker", help="an MQTT broker").add_subparsers(required=True, metavar="COMMAND")
     run = group.add_parser("run", parents=[common], help="run until stopped: Mosquitto or the embedded one")
     run.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="broker.yaml (default: loopback, embedded)")
-    run.add_argument("--port", type=_port, help="without CONFIG: port to listen on, 0 for any (default: 1883)")
+    run.add_argument("--port", type=port, help="without CONFIG: port to listen on, 0 for any (default: 1883)")
     run.add_argument("--scenario", metavar="NAME|FILE", help="what is to run on it; the embedded one takes no motors")
     run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_handler("brokers", "run_broker"))
@@ -131,7 +149,7 @@ def _add_operate(commands: Commands, common: argparse.ArgumentParser) -> None:
     operate.add_argument("--root", metavar="NAME", help="first level of every topic (default: becomingone)")
     operate.add_argument("--config", type=Path, metavar="FILE", help="a file with cell, root and the section broker")
     operate.add_argument(
-        "--timeout", type=_validity, default=10.0, metavar="S", help="s in which the node is to do it, 1..10 (default)"
+        "--timeout", type=validity, default=10.0, metavar="S", help="s in which the node is to do it, 1..10 (default)"
     )
     operate.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
 
@@ -189,7 +207,7 @@ def _add_devices(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     trial.set_defaults(run=_handler("device_try", "try_kind"))
     trial.add_argument("kind", metavar="KIND")
-    trial.add_argument("--seconds", type=_seconds, default=5.0, metavar="S", help="for so long (default: 5)")
+    trial.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="for so long (default: 5)")
     trial.add_argument("--armed", action="store_true", help="let a motor move, at a fifth of its speed")
 
 
@@ -208,8 +226,8 @@ def _add_sim(commands: Commands, common: argparse.ArgumentParser) -> None:
     run.set_defaults(run=_handler("sim", "run"))
     run.add_argument("scenario", nargs="?", metavar="SCENARIO", help="a scenario or its file (default: walkers)")
     run.add_argument("--seed", type=int, default=1, metavar="N", help="everything random is drawn from it (default: 1)")
-    run.add_argument("--nodes", type=_count, metavar="N", help="how many (default: the scenario's, or 10)")
-    run.add_argument("--duration", type=_seconds, default=60.0, metavar="S", help="virtual seconds (default: 60)")
+    run.add_argument("--nodes", type=count, metavar="N", help="how many (default: the scenario's, or 10)")
+    run.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="virtual seconds (default: 60)")
     run.add_argument("--faults", default="calm", metavar="NAME|FILE", help="what goes wrong (default: calm)")
     run.add_argument("--unsealed", action="store_true", help="hub and nodes have no keys, as in a first trial")
     run.add_argument("--trace", type=Path, metavar="FILE", help="write every event to a file, one JSON object a line")
@@ -241,47 +259,3 @@ def _handler(module: str, function: str) -> Handler:
         return handler(arguments)
 
     return run
-
-
-def _port(text: str) -> int:
-    if text.isdecimal() and int(text) <= 65_535:
-        return int(text)
-    msg = f"must be a port, 0..65535, not {text!r}"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for word in text.split(",") if word)
-
-
-def _count(text: str) -> int:
-    if text.isdecimal() and 1 <= int(text) <= 100_000:
-        return int(text)
-    msg = f"must be a number, 1..100000, not {text!r}"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def _validity(text: str) -> float:
-    value = _seconds(text)
-    if 1 <= value <= 10:
-        return value
-    msg = f"must be 1..10 seconds, not {text!r}"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def _pulses(text: str) -> int:
-    if text.isdecimal() and 5 <= int(text) <= 1_000:
-        return int(text)
-    msg = f"must be a number, 5..1000, not {text!r}"
-    raise argparse.ArgumentTypeError(msg)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if 0 < value <= 1e9:
-        return value
-    msg = f"must be a number of seconds above 0, not {text!r}"
-    raise argparse.ArgumentTypeError(msg)

@@ -23,7 +23,7 @@ def replace_text(path: Path, text: str, *, mode: int = 0o666) -> None:
     OSError
         The file system refuses; the old content is still there.
     """
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.new")  # one name, so that a kill leaves one file behind, and not one each time
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

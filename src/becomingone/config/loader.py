@@ -19,7 +19,6 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from becomingone.config.document import Builder, compose, decode, read_bytes
-from becomingone.config.explain import Explainer
 from becomingone.config.override import lay_over
 from becomingone.config.secret import Secrets
 from becomingone.config.shape import Shape, schema
@@ -161,6 +160,8 @@ def validated(model: type[M], layers: Layers, *, context: Mapping[str, object] |
     wrong = [Problem(node.place, keys, node.wrong) for keys, node in walk(root) if node.wrong is not None]
     problems += wrong
     if errors:
+        from becomingone.config.explain import Explainer  # noqa: PLC0415 - most starts have nothing to explain
+
         shape = Shape(model, root)
         explained = Explainer(root, data, shape, secrets.texts | shape.secret_texts()).explain(errors)
         problems += _unrelated(explained, {problem.keys for problem in wrong})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pydantic import SecretStr
 
@@ -24,8 +24,7 @@ class DocumentError(ConfigError):
         self.line = line
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a value was written: a line of a file, or an override whose own field is `keys`."""
 
     source: str
@@ -48,8 +47,7 @@ class Node:
     wrong: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong, at one place."""
 
     place: Place

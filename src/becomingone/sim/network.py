@@ -13,9 +13,10 @@ from becomingone.sim.events import Note, ignore
 from becomingone.sim.lane import Lane
 
 DIAL_RETRY_NS: Final = NANOSECONDS
-"""An opening segment that is not answered is repeated after 1 s, 3 s, ... (RFC 6298, 2.1)."""
+"""An opening segment that is not answered is repeated after 1 s (RFC 6298, 2.1), and would be after 3 s."""
 
-DIAL_TIMEOUT_NS: Final = 5 * NANOSECONDS
+DIAL_TIMEOUT_NS: Final = 2 * NANOSECONDS
+"""As the real link's `TCP_TIMEOUT_S`."""
 
 
 class Caller(Protocol):

@@ -85,7 +85,7 @@ class State(enum.StrEnum):
 class Announcement(BaseModel):
     """What all of them have in common: fields that are not known are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class BandAbout(Announcement):

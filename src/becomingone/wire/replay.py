@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from becomingone.errors import FrameError
 
@@ -93,8 +94,7 @@ class Order:
         return missing
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """When the receiver began to know what it has accepted.
 
     Parameters

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from becomingone.errors import FrameError
 from becomingone.wire.fields import INT63, OMEGA, PHASE, integer, number, single
@@ -50,8 +49,7 @@ OPERATORS: Final = (Verb.IDENTIFY, Verb.RELOAD, Verb.LOGLEVEL, Verb.LOG, Verb.RE
 """What people may ask for; the others are the hub's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A finite number within bounds, a float32 on the wire."""
 
     least: float
@@ -63,8 +61,7 @@ class Number:
         return number(value, name, least=self.least, most=self.most)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """An unsigned integer within bounds."""
 
     least: int
@@ -79,8 +76,7 @@ class Whole:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One of some words; without any, a name as in topics."""
 
     words: tuple[str, ...] = ()

@@ -130,7 +130,8 @@ class Demodulator:
         mean = self._mean / (1.0 - self._lack_mean)
         out = z - mean * self._one2
         weight = 1.0 - self._lack2
-        self._note_settling(timing)
+        if self._lack_mean <= _SETTLED:  # the slowest: until then there is no need to look at the others
+            self._note_settling(timing)
         return out, weight
 
     def block(self, x: Samples, timing: Timing) -> tuple[NDArray[np.complex128], NDArray[np.float64] | None]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseBlock:
+class PhaseBlock(NamedTuple):
     """The phases of a block, and the figures that hold at its last sample.
 
     While ``valid`` is false there is no phase to speak of: ``coherence`` is 0, ``n_eff`` and ``p`` are 1,

@@ -14,8 +14,7 @@ frequency (0.01 rad for a band with ω₀τ = 5). A complex input has no conjuga
 from __future__ import annotations
 
 import cmath
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,8 +31,7 @@ _MOST_IMAGE: Final = 0.7
 _Number = TypeVar("_Number", complex, "NDArray[np.complex128]")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """The filters of one channel in one band at one spacing.
 
     Parameters

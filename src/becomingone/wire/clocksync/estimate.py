@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from becomingone.wire.clocksync.probe import NANO, WANDER
@@ -40,8 +39,7 @@ class Line(NamedTuple):
         return max(0.0, grown) + WANDER * WANDER * abs(seconds) ** 3 / 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Mesh time as a function of the node's clock: ``mesh_ns + (1 + skew)·(t − at_ns)``.
 
     Parameters
