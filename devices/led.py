@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from becomingone.devices._display import display_values
 from becomingone.devices._gpio import Pin, gpiozero, hardware, opened
 from becomingone.devices.contract import Ports
-
-_RANGES = {"hue": 360.0, "brightness": 1.0}
 
 
 class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -104,15 +102,9 @@ class Device:
         ValueError
             A value is missing, unknown, not finite or out of range; what is shown stays.
         """
-        if set(values) != set(_RANGES):
-            msg = f"a display takes hue and brightness, not {', '.join(sorted(values)) or 'nothing'}"
-            raise ValueError(msg)
-        for name, highest in _RANGES.items():
-            if not (math.isfinite(values[name]) and 0 <= values[name] <= highest):
-                msg = f"{name} must be 0..{highest:g}, not {values[name]}"
-                raise ValueError(msg)
-        duty = values["brightness"] * self._most
-        self._shine(colorsys.hsv_to_rgb(values["hue"] / 360, 1.0, duty) if len(self._lamps) > 1 else (duty,))
+        hue, brightness = display_values(values)
+        duty = brightness * self._most
+        self._shine(colorsys.hsv_to_rgb(hue / 360, 1.0, duty) if len(self._lamps) > 1 else (duty,))
 
     def rest(self) -> None:
         """Go dark."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from becomingone.devices._display import display_values
 from becomingone.devices.contract import Ports
 from becomingone.errors import DeviceUnavailableError
 
-_RANGES = {"hue": 360.0, "brightness": 1.0}
 _HUE_STEP = 5.0
 _BRIGHTNESS_STEP = 0.02
 
@@ -62,14 +61,7 @@ class Device:
         ValueError
             A value is missing, unknown, not finite or out of range; what is shown stays.
         """
-        if set(values) != set(_RANGES):
-            msg = f"a display takes hue and brightness, not {', '.join(sorted(values)) or 'nothing'}"
-            raise ValueError(msg)
-        for name, highest in _RANGES.items():
-            if not (math.isfinite(values[name]) and 0 <= values[name] <= highest):
-                msg = f"{name} must be 0..{highest:g}, not {values[name]}"
-                raise ValueError(msg)
-        hue, brightness = values["hue"], values["brightness"]
+        hue, brightness = display_values(values)
         if self._colours:
             self._write(f"\r{self._stripe(hue, brightness)} hue {hue:3.0f} brightness {brightness:.2f}\x1b[K")
         elif self._noticeable(hue, brightness):
