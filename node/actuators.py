@@ -17,7 +17,7 @@ from becomingone.node.config import NodeConfig, OutputSection, device_of
 from becomingone.node.driver import LEAVING_NS, close_device, opened_at_rest
 from becomingone.node.machine import Machine
 from becomingone.node.outputs import Alone, OutputRunner
-from becomingone.node.runner import Runner
+from becomingone.runner import Runner
 from becomingone.node.sampler import STALL_S, Status
 from becomingone.node.trust import Trust
 from becomingone.scheduling import NANOSECONDS, Timer

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from becomingone.devices.contract import Output
 from becomingone.errors import DeviceError, DeviceUnavailableError
-from becomingone.node.runner import Runner
+from becomingone.runner import Runner
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import RANGES

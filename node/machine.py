@@ -11,7 +11,7 @@ from becomingone.broker.link import LinkFactory
 from becomingone.devices.contract import Ports
 from becomingone.node.board_led import BoardLed
 from becomingone.node.process import Host
-from becomingone.node.runner import Runner
+from becomingone.runner import Runner
 from becomingone.scheduling import MeshClock, Scheduler
 from becomingone.wire.signature import Verifier
 

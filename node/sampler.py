@@ -13,7 +13,7 @@ import numpy as np
 from becomingone.broker.backoff import Backoff
 from becomingone.devices.contract import Block, Sensor
 from becomingone.errors import DeviceError
-from becomingone.node.runner import DirectRunner, Runner
+from becomingone.runner import DirectRunner, Runner
 from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
 
 STALL_S = 5.0

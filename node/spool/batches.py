@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from becomingone.node.runner import Runner
+from becomingone.runner import Runner
 from becomingone.node.spool.log import Log, Position
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from becomingone.broker.kept_store import Gone, Kept, MemoryStore, StreamId
 from becomingone.errors import ConfigError
-from becomingone.node.runner import Runner, ThreadRunner
+from becomingone.runner import Runner, ThreadRunner
 from becomingone.node.spool.batches import SLOW_S, Batches
 from becomingone.node.spool.disk import Disk, FolderDisk
 from becomingone.node.spool.log import Log

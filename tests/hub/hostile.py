@@ -20,7 +20,7 @@ from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
 from becomingone.node.config_file import Loaded
 from becomingone.node.machine import Machine
-from becomingone.node.runner import DirectRunner
+from becomingone.runner import DirectRunner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.sim.fake_host import FakeHost

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from becomingone.devices.contract import Block, Channel, Origin, Reading
-from becomingone.node.runner import Outcome
+from becomingone.runner import Outcome
 from becomingone.sim.clock import VirtualScheduler
 
 SECOND_NS = 1_000_000_000

@@ -11,7 +11,7 @@ import pytest
 
 from becomingone.config.loader import digest
 from becomingone.node.config_file import Loaded
-from becomingone.node.runner import InlineRunner, Outcome
+from becomingone.runner import InlineRunner, Outcome
 from becomingone.sim.bench import Bench
 from becomingone.wire.command import OutputCommand, encode_command
 

@@ -12,7 +12,7 @@ from becomingone.config.loader import digest
 from becomingone.node.config import NodeConfig
 from becomingone.node.config_file import Loaded
 from becomingone.node.pipeline import ChannelId
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.sim.bench import Bench
 from becomingone.sim.broker import SimLink
 from becomingone.wire.command import NodeCommand, OutputCommand, encode_command, encode_node_command

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from becomingone.node import config as node_config
 from becomingone.node.config import NodeConfig
-from becomingone.node.runner import ThreadRunner
+from becomingone.runner import ThreadRunner
 from becomingone.sim.bench import Bench
 
 BASE = "becomingone/home/node/n"

@@ -10,7 +10,7 @@ import pytest
 
 from becomingone.devices.contract import Block, Reading, Sensor
 from becomingone.errors import DeviceError, DeviceUnavailableError, KernelError, TopicError
-from becomingone.node.runner import InlineRunner, Runner
+from becomingone.runner import InlineRunner, Runner
 from becomingone.node.sampler import STALL_S, Sampler, Status
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler

@@ -27,7 +27,7 @@ from becomingone.node.log_ring import Log
 from becomingone.node.machine import Machine
 from becomingone.node.notify import Notifier
 from becomingone.node.ports import NodePorts
-from becomingone.node.runner import ThreadRunner
+from becomingone.runner import ThreadRunner
 from becomingone.node.sections import SpoolSection
 from becomingone.node.spool.spool import Spool
 from becomingone.node.starts import Starts

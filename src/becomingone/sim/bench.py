@@ -16,7 +16,7 @@ from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
 from becomingone.node.config_file import Loaded
 from becomingone.node.machine import Machine
-from becomingone.node.runner import InlineRunner, Runner
+from becomingone.runner import InlineRunner, Runner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.access import Rules
 from becomingone.sim.broker import SimBroker, SimLink

@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from becomingone.broker.kept_store import Kept
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.node.spool import log
 from becomingone.node.spool.spool import Spool
 from becomingone.sim.clock import VirtualScheduler

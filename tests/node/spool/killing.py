@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
 from becomingone.sim.clock import VirtualScheduler
 

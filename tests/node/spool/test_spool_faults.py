@@ -10,7 +10,7 @@ import pytest
 
 from becomingone.broker.kept_store import Kept
 from becomingone.errors import ConfigError
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.node.spool import log
 from becomingone.node.spool.disk import FolderDisk
 from becomingone.node.spool.spool import Spool

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from becomingone.broker.kept_store import Kept
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
 from becomingone.sim.clock import VirtualScheduler
 

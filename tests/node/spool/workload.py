@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from becomingone.broker.kept_store import Kept, StreamId
-from becomingone.node.runner import InlineRunner
+from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
 from becomingone.sim.clock import VirtualScheduler
 

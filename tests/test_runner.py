@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from becomingone.node.runner import DirectRunner, InlineRunner, ThreadRunner
+from becomingone.runner import DirectRunner, InlineRunner, ThreadRunner
 from becomingone.scheduling import LoopScheduler
 from becomingone.sim.clock import VirtualScheduler
 

@@ -1,4 +1,4 @@
-"""Where a device's blocking calls run: in a thread of their own, or at once in virtual time."""
+"""Where blocking calls run: in a thread of their own, or at once in virtual time."""
 
 from __future__ import annotations
 
