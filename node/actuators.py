@@ -17,9 +17,9 @@ from becomingone.node.config import NodeConfig, OutputSection, device_of
 from becomingone.node.driver import LEAVING_NS, close_device, opened_at_rest
 from becomingone.node.machine import Machine
 from becomingone.node.outputs import Alone, OutputRunner
-from becomingone.runner import Runner
 from becomingone.node.sampler import STALL_S, Status
 from becomingone.node.trust import Trust
+from becomingone.runner import Runner
 from becomingone.scheduling import NANOSECONDS, Timer
 from becomingone.wire.announce import OutputState
 from becomingone.wire.mapping import MOTOR

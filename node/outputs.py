@@ -11,8 +11,8 @@ from becomingone.devices.contract import Output
 from becomingone.errors import FrameError
 from becomingone.node.driver import Driver, Wish, put_to_rest, resting
 from becomingone.node.fade import Fade
-from becomingone.runner import InlineRunner, Runner
 from becomingone.node.trust import Trust
+from becomingone.runner import InlineRunner, Runner
 from becomingone.scheduling import MICROSECONDS, NANOSECONDS, MeshClock, Repeating, Scheduler, Timer
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import Freshness, decode_command, read_values

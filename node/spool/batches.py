@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from becomingone.runner import Runner
 from becomingone.node.spool.log import Log, Position
+from becomingone.runner import Runner
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 
 BATCH_BYTES: Final = 1 << 16

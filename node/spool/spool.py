@@ -9,11 +9,11 @@ from typing import Final
 
 from becomingone.broker.kept_store import Gone, Kept, MemoryStore, StreamId
 from becomingone.errors import ConfigError
-from becomingone.runner import Runner, ThreadRunner
 from becomingone.node.spool.batches import SLOW_S, Batches
 from becomingone.node.spool.disk import Disk, FolderDisk
 from becomingone.node.spool.log import Log
 from becomingone.node.spool.salvage import Salvage
+from becomingone.runner import Runner, ThreadRunner
 from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
 
 MEMORY_BYTES: Final = 4_000_000

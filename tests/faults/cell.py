@@ -22,8 +22,8 @@ from tests.cli.running import PROGRAM
 
 from becomingone.broker.ports import free_port
 from becomingone.errors import FrameError
-from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.wire.frame import decode_frame
 from becomingone.wire.seal import node_key

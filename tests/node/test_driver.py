@@ -13,8 +13,8 @@ from becomingone.broker.link import Message
 from becomingone.errors import DeviceError, DeviceUnavailableError
 from becomingone.node.driver import put_to_rest
 from becomingone.node.outputs import MAX_COMMAND, OutputRunner
-from becomingone.runner import ThreadRunner
 from becomingone.node.trust import Trust
+from becomingone.runner import ThreadRunner
 from becomingone.scheduling import LoopScheduler, MeshClock
 from becomingone.wire.announce import OutputState
 from becomingone.wire.command import OutputCommand, encode_command

@@ -10,8 +10,8 @@ import pytest
 
 from becomingone.devices.contract import Block, Reading, Sensor
 from becomingone.errors import DeviceError, DeviceUnavailableError, KernelError, TopicError
-from becomingone.runner import InlineRunner, Runner
 from becomingone.node.sampler import STALL_S, Sampler, Status
+from becomingone.runner import InlineRunner, Runner
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
 

@@ -27,11 +27,11 @@ from becomingone.node.log_ring import Log
 from becomingone.node.machine import Machine
 from becomingone.node.notify import Notifier
 from becomingone.node.ports import NodePorts
-from becomingone.runner import ThreadRunner
 from becomingone.node.sections import SpoolSection
 from becomingone.node.spool.spool import Spool
 from becomingone.node.starts import Starts
 from becomingone.node.watchdog import Check, LinkCheck, Watchdog
+from becomingone.runner import ThreadRunner
 from becomingone.scheduling import NANOSECONDS, LoopScheduler, MeshClock, Timer
 from becomingone.wire.signature import Verifier
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from unittest import mock
 
 from becomingone.broker.kept_store import Kept
-from becomingone.runner import InlineRunner
 from becomingone.node.spool import log
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 from .delivering import deliver

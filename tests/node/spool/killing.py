@@ -8,8 +8,8 @@ import signal
 import time
 from pathlib import Path
 
-from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 from .zygote import Zygote, payload_of

@@ -10,10 +10,10 @@ import pytest
 
 from becomingone.broker.kept_store import Kept
 from becomingone.errors import ConfigError
-from becomingone.runner import InlineRunner
 from becomingone.node.spool import log
 from becomingone.node.spool.disk import FolderDisk
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 from .sim_disk import SimDisk

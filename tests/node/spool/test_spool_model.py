@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from becomingone.broker.kept_store import Kept, MemoryStore
-from becomingone.runner import InlineRunner
 from becomingone.node.spool import log
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 from .sim_disk import SimDisk

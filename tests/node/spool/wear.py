@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from becomingone.broker.kept_store import Kept
-from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 FRAME = 100

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from becomingone.broker.kept_store import Kept, StreamId
-from becomingone.runner import InlineRunner
 from becomingone.node.spool.spool import Spool
+from becomingone.runner import InlineRunner
 from becomingone.sim.clock import VirtualScheduler
 
 from .sim_disk import SimDisk
