@@ -145,6 +145,24 @@ def test_proceed_needs_a_small_gap_and_a_coherent_sum():
     assert decide(reading(0.9, n=2.0), reading(0.9, n=2.0)).reason == Reason.UNDECIDABLE
 
 
+def test_two_steady_rhythms_that_differ_are_told_apart_by_chi():
+    """C of N = 80 and 40 is far from noise's up to a phase gap of 2.5 rad."""
+    slow = reading(0.97, n=80, window=160.0)
+    for gap, least_chi, decision, reason in (
+        (2.3, 0.0, "proceed", "coherent"),
+        (1.5, 0.5, "proceed", "coherent"),
+        (1.7, 0.5, "realign", "apart"),
+        (3.1, 0.5, "realign", "incoherent"),
+    ):
+        fast = reading(0.97 * complex(math.cos(gap), math.sin(gap)), n=40)
+        found = Synchroniser(p_false=0.001, least_chi=least_chi).update(slow, fast, 0)
+        assert (found.decision, found.reason) == (decision, reason)
+    both = Synchroniser(p_false=0.001, least_chi=0.5)
+    assert both.update(slow, reading(0.97, n=40), 0).decision == "proceed"
+    moved = reading(0.97 * complex(math.cos(1.7), math.sin(1.7)), n=40)
+    assert both.update(slow, moved, 1_000_000).decision == "realign"
+
+
 def test_threshold_itself_is_enough():
     # C = I_c: |T|² = −ln(p)/N with κ = 1.
     n = 20.0
@@ -237,6 +255,8 @@ def test_nobody_is_realigned_to_a_master_that_knows_nothing():
 @pytest.mark.parametrize(
     "options",
     [
+        {"least_chi": -0.1},
+        {"least_chi": 1.1},
         {"threshold": 0.0},
         {"threshold": math.nan},
         {"p_false": 0.0},

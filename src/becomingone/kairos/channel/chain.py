@@ -16,6 +16,7 @@ from becomingone.errors import KernelError
 from becomingone.kairos.channel.cascade import CHUNK
 from becomingone.kairos.channel.demodulate import Demodulator
 from becomingone.kairos.channel.grid import Grid
+from becomingone.kairos.channel.onset import Onset
 from becomingone.kairos.channel.reader import PhaseReader
 from becomingone.kairos.channel.rhythm import Rhythm
 from becomingone.kairos.channel.timing import Samples, Timing
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 
 WARM_UP_PERIODS: Final = 1.0
 """Periods of the band that must pass from the start, or from a gap longer than the lag, before a phase is given."""
-
-SETTLED_TAUS: Final = 3.9
-"""Filter time constants from the start, or from a gap longer than the lag, from which on the filter's output says
-anything about correlations: its weight is then 0.9. Before that they are the filter's own transient's."""
 
 STRETCH: Final = 8 * CHUNK
 """The longest stretch that is run at once; bounds the scratch memory."""
@@ -70,9 +67,9 @@ class Chain:
         "_extra_s",
         "_extra_turn",
         "_grid",
+        "_onset",
         "_real",
         "_room",
-        "_settled_s",
         "_slip_s",
         "_ticked_s",
         "_ticks",
@@ -87,7 +84,7 @@ class Chain:
         self._band = band
         self._real = real
         self._warm_s = WARM_UP_PERIODS * band.period_s * (1.0 - _TOLERANCE)
-        self._settled_s = SETTLED_TAUS * band.tau_s
+        self._onset = Onset(band.tau_s, self._warm_s)
         self._timing: Timing | None = None
         self._demodulator = Demodulator(band)
         self._grid = Grid(band)
@@ -161,6 +158,7 @@ class Chain:
         """Account for the gap before a sample: a long one starts the warm-up again, one before the first is none."""
         if self._grid.pending > self._band.lag_s:
             self._elapsed_s = 0.0
+            self._onset.restart()
         elif self._elapsed_s > 0.0:
             self._elapsed_s += self._grid.pending
 
@@ -251,9 +249,8 @@ class Chain:
             return
         z, weight, elapsed, turn, seconds = (np.array([column]) for column in zip(*self._ticks, strict=True))
         self._ticks.clear()
-        settled = elapsed >= self._settled_s
         phases = self.reader.ticks(z, weight, elapsed >= self._warm_s, self._timing) * turn
-        self.rhythm.take(phases, None if settled.all() else settled, seconds)
+        self.rhythm.take(phases, self._onset.settled(phases, elapsed), seconds)
         self._room = self.rhythm.room(STRETCH)[1]
 
     def _stretch(self, x: Samples, timing: Timing, rhythm: Rhythm, out: NDArray[np.complex128]) -> None:
@@ -270,11 +267,11 @@ class Chain:
         if slots.shape[0]:
             grown = None if weight is None else weight[at]
             elapsed = self._elapsed_s + timing.dt * (at + 1.0)
-            young = self._elapsed_s < max(self._warm_s, self._settled_s)
+            young = self._elapsed_s < self._warm_s
             phases = self.reader.ticks(z[at], grown, elapsed >= self._warm_s if young else None, timing)
+            settled = self._onset.settled(phases, elapsed)
             phases *= grid.turns(slots)
             phases *= self._extra_turn
-            settled = elapsed >= self._settled_s if young else None
             times: NDArray[np.float64] = np.multiply(slots, grid.spacing, dtype=np.float64)
             times += self._extra_s
             if self._slip_s:

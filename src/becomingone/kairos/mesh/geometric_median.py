@@ -68,8 +68,12 @@ def geometric_median(
     return clipped(median_of(points, w, tolerance))
 
 
-def median_of(points: NDArray[np.float64], w: NDArray[np.float64], tolerance: float = TOLERANCE) -> complex:
-    """Return the geometric median of at least one point, given what :func:`points_of` returns."""
+def median_of(
+    points: NDArray[np.float64], w: NDArray[np.float64], tolerance: float = TOLERANCE, start: complex | None = None
+) -> complex:
+    """Return the geometric median of at least one point, given what :func:`points_of` returns, looking from a start."""
+    if start is not None:
+        return _Descent(points, w).run(start, tolerance)
     start = mean_of(points, w)
     if w.shape[0] > 4 * _SAMPLE:
         # Every so-manieth point gives a start that saves half of the passes over all of them.

@@ -103,7 +103,7 @@ def capped(weight: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     return np.minimum(w, float(np.minimum.reduce(positive)))
 
 
-def robust_mean(point: NDArray[np.complex128], weight: NDArray[np.float64]) -> Robust:
+def robust_mean(point: NDArray[np.complex128], weight: NDArray[np.float64], *, start: complex | None = None) -> Robust:
     """Take the robust mean T_global of the nodes' T_P = C·u.
 
     Parameters
@@ -112,6 +112,9 @@ def robust_mean(point: NDArray[np.complex128], weight: NDArray[np.float64]) -> R
         T_P; moduli above 1 are clipped to 1.
     weight : ndarray of float, shape (n,)
         ≥ 0. A node with weight 0 does not count.
+    start : complex, optional
+        Where to look for the median first: that of the tick before, carried on, saves half of the passes. The result
+        differs by some 1e-6 at most for it.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def robust_mean(point: NDArray[np.complex128], weight: NDArray[np.float64]) -> R
     if not w.shape[0]:
         return Robust(0j, 0j, 0.0, 0.0)
     n = max(1.0, 1.0 / dot(w, w))
-    median = median_of(points, w, _TOLERANCE)
+    median = median_of(points, w, _TOLERANCE, start)
     if n <= _FEW:
         return Robust(clipped(mean_of(points, w)), median, 0.0, n)
     points -= np.array([[median.real], [median.imag]])

@@ -28,6 +28,7 @@ __all__ = [
     "LockingOrder",
     "MeshState",
     "PartialSum",
+    "carried",
     "extrapolate",
     "freshness",
     "merge_p",
@@ -75,14 +76,7 @@ def extrapolate(
         In rad².
     """
     delay = np.asarray(delay_s, dtype=np.float64)
-    # By the tangent of half the angle, t: (1 − t² + 2it)/(1 + t²). One tangent takes a fifth of sine and cosine.
-    t = np.tan(np.asarray(0.5 * omega * delay))
-    square = t * t
-    share = 1.0 / (1.0 + square)
-    turn = np.empty(t.shape, dtype=np.complex128)
-    np.multiply(1.0 - square, share, out=turn.real)
-    np.multiply(2.0 * t, share, out=turn.imag)
-    moved: NDArray[np.complex128] = phasor * turn
+    moved = carried(phasor, omega, delay)
     # Of the phasors' shape from the first term on, whatever the shapes of the others.
     variance = np.square(np.asarray(omega * clock_sigma_s) + np.zeros(phasor.shape))
     variance += np.square(np.asarray(phase_sigma, dtype=np.float64))
@@ -90,6 +84,21 @@ def extrapolate(
     if np.any(diffusion):
         variance += 2.0 * np.asarray(diffusion, dtype=np.float64) * np.abs(delay)
     return moved, variance
+
+
+def carried(
+    phasor: NDArray[np.complex128], omega: NDArray[np.float64], delay_s: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Return u·e^{iωδ} for phasors of shape (n,), frequencies in rad/s and delays in seconds."""
+    # By the tangent of half the angle, t: (1 − t² + 2it)/(1 + t²). One tangent takes a fifth of sine and cosine.
+    t = np.tan(np.asarray(0.5 * omega * delay_s))
+    square = t * t
+    share = 1.0 / (1.0 + square)
+    turn = np.empty(t.shape, dtype=np.complex128)
+    np.multiply(1.0 - square, share, out=turn.real)
+    np.multiply(2.0 * t, share, out=turn.imag)
+    moved: NDArray[np.complex128] = phasor * turn
+    return moved
 
 
 def freshness(age_s: NDArray[np.float64], max_age_s: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -156,7 +156,7 @@ def crossing_p(lower: NDArray[np.float64], upper: NDArray[np.float64]) -> float:
     return min(1.0, max(0.0, 1.0 - stay))
 
 
-def _tails(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def order_tails(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """P(U ≤ x) and P(U > x) of each order statistic of n uniform numbers, x of shape (..., n).
 
     The i-th is Beta(i, n + 1 − i); as sums of the binomial distribution, every term of which is positive, so that the
@@ -177,14 +177,14 @@ def _band_p(n: int, level: NDArray[np.float64]) -> NDArray[np.float64]:
     low, high = np.zeros((level.shape[0], n)), np.ones((level.shape[0], n))
     for _ in range(56):
         middle = 0.5 * (low + high)
-        above = _tails(middle)[0] > 0.5 * level[:, None]
+        above = order_tails(middle)[0] > 0.5 * level[:, None]
         high = np.where(above, middle, high)
         low = np.where(above, low, middle)
     return np.array([crossing_p(row, 1.0 - row[::-1]) for row in low])
 
 
 @functools.cache
-def _table(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def order_table(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """ln(level), rising, and ln(_band_p/level), which is smooth, for interpolation."""
     log_level = math.log(_CANCELS) * np.linspace(1.0, 0.0, _NODES) ** 2
     log_ratio = np.log(np.maximum(_band_p(n, np.exp(log_level)), _CANCELS)) - log_level
@@ -199,14 +199,14 @@ def order_p(p: NDArray[np.float64]) -> float:
     one tiny p among many.
     """
     n = int(p.shape[0])
-    below, above = _tails(np.sort(p))
+    below, above = order_tails(np.sort(p))
     level = min(1.0, 2.0 * float(np.minimum(below, above).min()))
     if level * n < _CANCELS:
         return level * n
     if n > TABLED_UP_TO:
         return min(1.0, level * n, float(_band_p(n, np.array([level]))[0]))
     log_level = math.log(level)
-    return min(1.0, level * n, level * math.exp(float(np.interp(log_level, *_table(n)))))
+    return min(1.0, level * n, level * math.exp(float(np.interp(log_level, *order_table(n)))))
 
 
 def uniformity_p(p: NDArray[np.float64]) -> float:
