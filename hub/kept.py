@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from becomingone.broker.kept_receiver import KeptReceiver, Verdict
 from becomingone.broker.link import Link, Message
 from becomingone.errors import FrameError, TopicError
-from becomingone.hub.frame_log import FrameLog, Record, StreamKey
+from becomingone.hub.memory.protocol import FrameLog, Record, StreamKey
 from becomingone.hub.trust import Trust
 from becomingone.wire.ack import MAX_STREAMS, Ack, Stream, encode_ack
 from becomingone.wire.kept import OldestKept, decode_kept
@@ -43,6 +43,8 @@ class KeptFrames:
         Opens the ones and seals the others.
     refuse : callable
         Counts and tells what is refused.
+    committed : callable, optional
+        Gets the frames of every commit.
 
     Attributes
     ----------
@@ -59,6 +61,7 @@ class KeptFrames:
         link: Link,
         trust: Trust,
         refuse: Callable[[Message, FrameError | TopicError], None],
+        committed: Callable[[Sequence[Record]], None] = lambda _records: None,
     ) -> None:
         self._topics = topics
         self._boot = boot
@@ -66,13 +69,14 @@ class KeptFrames:
         self._link = link
         self._trust = trust
         self._refuse = refuse
+        self._tell = committed
         self._orders: dict[str, Order] = {}
         self._receiver = KeptReceiver(
             {(_stream_name(key.node, key.band, key.channel), key.boot): seq for key, seq in log.marks().items()}
         )
         self._waiting: list[Record] = []
         self._reached: dict[StreamKey, int] = {}
-        self._under_way = 0
+        self._batch: list[Record] = []
         self._acks = 0
         self.committed = 0
         self.failed = 0
@@ -91,7 +95,7 @@ class KeptFrames:
         """
         if frame.seq > LARGEST_SEQ:
             raise FrameError("range", f"a kept frame has a number of at most {LARGEST_SEQ}, not {frame.seq}")
-        if len(self._waiting) + self._under_way >= MOST_WAITING:
+        if len(self._waiting) + len(self._batch) >= MOST_WAITING:
             return Verdict.EARLY
         verdict = self._receiver.take(_stream_name(stream.node, stream.band, stream.channel), stream.boot, frame.seq)
         if verdict is Verdict.NEW:
@@ -125,10 +129,10 @@ class KeptFrames:
 
     def commit(self) -> None:
         """Commit what waits, unless a commit is under way; acknowledge what has been committed."""
-        if self._waiting and not self._under_way:
+        if self._waiting and not self._batch:
             records, reached = self._waiting, self._reached
             self._waiting, self._reached = [], {}
-            self._under_way = len(records)
+            self._batch = records
             self._log.commit(records, reached, self._done)
         self._acknowledge()
 
@@ -150,13 +154,14 @@ class KeptFrames:
         self._log.close()
 
     def _done(self, reached: Mapping[StreamKey, int] | None) -> None:
-        records, self._under_way = self._under_way, 0
+        records, self._batch = self._batch, []
         if reached is None:
-            self.failed += records
+            self.failed += len(records)
             self._waiting, self._reached = [], {}
             self._receiver.rollback()
             return
-        self.committed += records
+        self.committed += len(records)
+        self._tell(records)
         for stream, seq in reached.items():
             self._receiver.committed(_stream_name(stream.node, stream.band, stream.channel), stream.boot, seq)
         self._acknowledge()

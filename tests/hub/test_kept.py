@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from becomingone.hub.config import HubConfig
-from becomingone.hub.frame_log import Committed, MemoryFrameLog, Record, StreamKey
 from becomingone.hub.kept import MOST_ANNOUNCING
+from becomingone.hub.memory.protocol import Committed, Record, StreamKey
+from becomingone.hub.memory.volatile import VolatileMemory
 from becomingone.node.config import NodeConfig
+from becomingone.scheduling import Scheduler
 from becomingone.sim.bench import Bench
 from becomingone.sim.cells import authenticated
 from becomingone.sim.plan import FaultPlan, load_plan
@@ -46,7 +48,7 @@ def health(bench: Bench) -> Mapping[str, Any]:
 def committed(bench: Bench) -> dict[int, list[int]]:
     """Give the numbers of all committed frames by boot, in the order of their commits."""
     numbers: dict[int, list[int]] = {}
-    for stream, seq in bench.frames.records:
+    for stream, seq in bench.memory.records:
         numbers.setdefault(stream.boot, []).append(seq)
     return numbers
 
@@ -67,7 +69,7 @@ def test_a_channel_that_is_not_kept_is_not_committed() -> None:
     bench = cell(inputs=[LEG])
     bench.run_for(10.0)
     assert bench.snapshot()["frames"] > 50
-    assert bench.frames.records == {}
+    assert bench.memory.records == {}
 
 
 def test_what_was_recorded_while_the_hub_was_away_reaches_the_memory_and_not_the_live_state() -> None:
@@ -80,7 +82,7 @@ def test_what_was_recorded_while_the_hub_was_away_reaches_the_memory_and_not_the
     (numbers,) = committed(bench).values()
     assert numbers == list(range(len(numbers)))
     assert len(numbers) > 480
-    late = [record for record in bench.frames.records.values() if decode_frame(record.frame).flags & Flags.HISTORICAL]
+    late = [record for record in bench.memory.records.values() if decode_frame(record.frame).flags & Flags.HISTORICAL]
     assert len(late) > 250
     snapshot = bench.snapshot()
     assert snapshot["frames"] < 200  # of the second hub's life: not one of the late ones
@@ -113,18 +115,18 @@ def test_whatever_breaks_nothing_is_lost_and_nothing_is_there_twice(seed: int, p
     kept = len(bench._stores["n"])
     numbers = committed(bench)
     assert all(seqs == list(range(len(seqs))) for seqs in numbers.values())
-    assert len(bench.frames.records) == bench.frames.writes  # none was even written twice
+    assert len(bench.memory.records) == bench.memory.writes  # none was even written twice
     waiting = {name: bench._stores["n"].next(name, -1) for name in bench._stores["n"].streams()}
     for (_, boot), first in waiting.items():
         assert first is None or first.seq <= len(numbers.get(boot, []))  # no hole between disk and disk
-    assert len(bench.frames.records) + kept > 300
+    assert len(bench.memory.records) + kept > 300
 
 
-class Full(MemoryFrameLog):
+class Full(VolatileMemory):
     """A disk that is full for a while."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
         self.full = True
 
     def commit(self, records: list[Record], marks: Mapping[StreamKey, int], done: Committed) -> None:  # type: ignore[override]
@@ -135,9 +137,9 @@ class Full(MemoryFrameLog):
 
 
 def test_while_the_hub_s_disk_is_full_the_nodes_keep_what_they_have() -> None:
-    disk = Full()
     bench = Bench(1)
-    bench.frames = disk
+    disk = Full(bench.scheduler)
+    bench.memory = disk
     bench.add_hub(HubConfig.model_validate({}))
     bench.add_node(NodeConfig.model_validate(NODE))
     bench.run_for(20.0)
@@ -195,7 +197,7 @@ def test_what_was_recorded_before_the_node_knew_the_time_is_committed_with_the_r
     bench.run_for(5.0)
     bench.add_hub(HubConfig.model_validate({}))
     bench.run_for(15.0)
-    records = list(bench.frames.records.values())
+    records = list(bench.memory.records.values())
     assert len(records) > 150
     end_us = bench.scheduler.time_us()
     wrong = [record for record in records if abs(record.time_us - (end_us - 10e6)) > 11e6]
@@ -210,13 +212,13 @@ def test_a_number_that_cannot_be_committed_is_refused_and_holds_up_nobody() -> N
     bench.run_for(0.1)
     stream, seq = Stream(1, "stride", "other"), 1 << 63
     stranger.publish(f"{BASE}/node/n/kept", encode_kept(OldestKept(boot=1, seq=1 << 40, oldest={stream: seq})), qos=1)
-    frame = decode_frame(next(iter(bench.frames.records.values())).frame)
+    frame = decode_frame(next(iter(bench.memory.records.values())).frame)
     late = encode_frame(frame._replace(seq=seq, flags=frame.flags | Flags.HISTORICAL))
     stranger.publish(f"{BASE}/node/n/phase/stride/other", late, qos=1)
     bench.run_for(10.0)
     assert bench.snapshot()["nodes"]["n"]["refused"]["range"] == 1
-    assert {stream.channel for stream, _ in bench.frames.records} == {"tone"}
-    assert len(bench.frames.records) > 130
+    assert {stream.channel for stream, _ in bench.memory.records} == {"tone"}
+    assert len(bench.memory.records) > 130
 
 
 def test_announcements_under_any_number_of_names_take_a_bounded_room() -> None:
@@ -232,8 +234,8 @@ def test_announcements_under_any_number_of_names_take_a_bounded_room() -> None:
             bench.run_for(0.05)
     bench.run_for(1.0)
     assert bench.hub is not None
-    assert bench.hub._kept is not None
-    assert len(bench.hub._kept._orders) == MOST_ANNOUNCING
+    assert bench.hub._intake.kept is not None
+    assert len(bench.hub._intake.kept._orders) == MOST_ANNOUNCING
 
 
 def test_what_waits_for_the_time_goes_when_nobody_tells_it() -> None:
