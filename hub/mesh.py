@@ -1,32 +1,26 @@
-"""One tick: every band's channels brought to one instant, weighed, and taken together."""
+"""One tick: every band that is due brought to one instant, weighed, and taken together."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from becomingone.hub.config import HubConfig
+from becomingone.hub.mesh_band import BandEvaluator
 from becomingone.hub.state import BandState, MeshState
 from becomingone.hub.table import ChannelTable
-from becomingone.kairos.bands import CORRELATION_PER_TAU, Band
-from becomingone.kairos.collapse import Collapse
-from becomingone.kairos.mesh.locking import LockingOrder
-from becomingone.kairos.mesh.partial_sum import PartialSum
-from becomingone.kairos.mesh.state import MeshState as BandFigures
-from becomingone.kairos.mesh.state import extrapolate, freshness, weights
+from becomingone.kairos.bands import Band
 
-RELEASE: Final = 3.0
-"""Hysteresis: a collapsed band is released at this many times the p that collapsed it, and always before p is 1."""
+if TYPE_CHECKING:
+    from becomingone.hub.config import HubConfig
+    from becomingone.hub.mesh_section import MeshSection
 
-LEAST_WEIGHT: Final = 1e-9
-"""A weight below this is none: such a phase is as good as unknown, and the square of its weight may underflow."""
+
+NOTHING_US: Final = 1_000_000
+"""µs after which no tick rests any longer on a band's having had no phase."""
 
 
 class MeshEvaluator:
-    """Evaluates the mesh tick by tick.
+    """Evaluates the mesh tick by tick, slow bands at a pace of their own.
 
     Parameters
     ----------
@@ -37,96 +31,91 @@ class MeshEvaluator:
     """
 
     def __init__(self, config: HubConfig, table: ChannelTable) -> None:
-        p_false = config.kairos.p_false
-        self._table = table
-        self._bands = config.band_plan()
-        self._least_n_eff = -math.log(p_false)
-        self._locking = [LockingOrder(max(config.master.tau_s, band.coherence_tau_s)) for band in self._bands]
-        dwell_us = int(config.decision.dwell_s * 1e6)
-        self._collapse = [
-            Collapse(p_false=p_false, dwell_us=dwell_us, release_p=min(RELEASE * p_false, (1.0 + p_false) / 2.0))
-            for _ in self._bands
+        rules = config.mesh
+        tick_s = 1.0 / config.tick_hz
+        self._bands = [
+            _Paced(
+                BandEvaluator(
+                    rules,
+                    number,
+                    band,
+                    table,
+                    p_false=config.kairos.p_false,
+                    dwell_us=int(config.decision.dwell_s * 1e6),
+                    offset_tau_s=config.master.tau_s,
+                ),
+                least_us=least_us(interval_s(band, rules, tick_s), tick_s),
+            )
+            for number, band in enumerate(config.band_plan())
         ]
-        self._last_us: int | None = None
 
     def evaluate(self, now_us: int) -> MeshState:
-        """Evaluate all bands at one instant.
+        """Evaluate the bands that are due at one instant; the others are as they were.
 
         Parameters
         ----------
         now_us : int
-            Mesh time of the tick; later than that of the tick before.
+            Mesh time of the tick. One that is not later than the tick before teaches nothing.
         """
-        table = self._table
-        elapsed_s = (now_us - self._last_us) / 1e6 if self._last_us is not None else 0.0
-        self._last_us = now_us
-        band_of = table["band"]
-        usable = table.usable(now_us)
-        age_s = (now_us - table.floats("time_us")) / 1e6
-        phasor, variance = extrapolate(
-            table.phasors(),
-            table.floats("omega"),
-            delay_s=age_s,
-            phase_sigma=table.floats("phase_sigma"),
-            omega_sigma=table.floats("omega_sigma"),
-            clock_sigma_s=table.floats("clock_sigma_s"),
-        )
-        fresh = freshness(age_s, table.floats("max_age_s")) if len(table) else np.zeros(0)
-        weight = np.where(usable, weights(table.floats("capability"), fresh, np.ones(len(table)), variance), 0.0)
-        weight[weight < LEAST_WEIGHT] = 0.0
-        table.floats("weight")[:] = weight
-        table.phasors("tick_phasor")[:] = phasor
-        return MeshState(
-            now_us,
-            tuple(
-                self._band(number, band, np.flatnonzero((band_of == number) & (weight > 0)), now_us, elapsed_s)
-                for number, band in enumerate(self._bands)
-            ),
+        return MeshState(now_us, tuple(band.at(now_us) for band in self._bands))
+
+    def rests(self, now_us: int) -> bool:
+        """Tell whether no band has to be evaluated at an instant of mesh time, µs."""
+        return all([band.rests(now_us) for band in self._bands])
+
+    def glance(self, band: int, now_us: int) -> BandState:
+        """Look at one band now, between two ticks, for whoever cannot wait: nothing is learnt, decided or written.
+
+        Parameters
+        ----------
+        band : int
+            Number of the band in the plan.
+        now_us : int
+            Mesh time now.
+        """
+        return self._bands[band].glance(now_us)
+
+
+def interval_s(band: Band, rules: MeshSection, tick_s: float) -> float:
+    """Give the time between two evaluations of a band, s: whole ticks, at least one."""
+    wanted_s = min(band.period_s / rules.per_period, rules.slowest_s)
+    return max(1, math.floor(wanted_s / tick_s * (1.0 + 1e-9))) * tick_s
+
+
+def least_us(interval_s: float, tick_s: float) -> int:
+    """Give the µs that must have passed since a band's evaluation for a tick to be its next one; 0: any tick is."""
+    return 0 if interval_s < 1.5 * tick_s else round((interval_s - 0.5 * tick_s) * 1e6)
+
+
+class _Paced:
+    """A band that is evaluated when it is due."""
+
+    def __init__(self, band: BandEvaluator, *, least_us: int) -> None:
+        self._band = band
+        self._least_us = least_us
+        self._latest: BandState | None = None
+
+    def rests(self, now_us: int) -> bool:
+        """Tell whether a tick may be left out; where there was nothing, what has come since is seen a little later."""
+        latest = self._latest
+        if latest is None or latest.valid or self._band.grown:
+            return not self.due(now_us)
+        return 0 <= now_us - latest.time_us < max(self._least_us, NOTHING_US)
+
+    def due(self, now_us: int) -> bool:
+        latest = self._latest
+        return (
+            latest is None
+            or not 0 <= now_us - latest.time_us < self._least_us
+            or self._band.grown
+            or self._band.left(latest)
         )
 
-    def _band(self, number: int, band: Band, rows: NDArray[np.intp], now_us: int, elapsed_s: float) -> BandState:
-        table = self._table
-        weight = table.floats("weight")[rows]
-        phasor = table.phasors("tick_phasor")[rows]
-        coherence = table.floats("coherence")[rows]
-        p, n_eff = table.floats("p")[rows], table.floats("n_eff")[rows]
-        total = PartialSum.of(
-            weight=weight,
-            phasor=phasor,
-            coherence=coherence,
-            time_us=table.floats("time_us")[rows].astype(np.int64),
-        )
-        figures = BandFigures.of(total, weight=weight, p=p, n_eff=n_eff)
-        collapsed = self._collapse[number].update(figures.coherence_p, now_us)
-        if not figures.valid:
-            return BandState(name=band.name, valid=False, collapsed=collapsed)
-        locking: float | None = None
-        locking_n_eff = 0.0
-        if elapsed_s > 0:
-            locked = self._locking[number].update(rows, phasor, weight, elapsed_s, CORRELATION_PER_TAU * band.tau_s)
-            table.floats("offset")[rows] = locked.offsets
-            locking_n_eff = locked.n_eff
-            locking = locked.order if locked.valid else None
-        clocks = table.floats("clock_sigma_s")[rows]
-        clock_variance = float(weight @ (band.omega * clocks) ** 2) / total.weight
-        return BandState(
-            name=band.name,
-            valid=True,
-            channels=figures.count,
-            nodes=len(np.unique(table["node"][rows])),
-            weight=total.weight,
-            coherence=figures.coherence,
-            n_eff=figures.coherence_n_eff,
-            p=figures.coherence_p,
-            decidable=figures.coherence_n_eff >= self._least_n_eff,
-            order=figures.order,
-            order_p=figures.order_p,
-            mean_field=figures.resonance,
-            omega=float((weight * coherence) @ table.floats("omega")[rows]) / total.coherence
-            if total.coherence
-            else 0.0,
-            locking=locking,
-            locking_n_eff=locking_n_eff,
-            ceiling=math.exp(-clock_variance / 2.0),
-            collapsed=collapsed,
-        )
+    def at(self, now_us: int) -> BandState:
+        latest = self._latest
+        if latest is None or self.due(now_us):
+            latest = self._latest = self._band.evaluate(now_us, latest)
+        return latest
+
+    def glance(self, now_us: int) -> BandState:
+        return self._band.glance(self._latest, now_us) if self._latest is not None else self.at(now_us)

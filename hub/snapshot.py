@@ -5,17 +5,26 @@ from __future__ import annotations
 import cmath
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from becomingone.hub.roster import Member, Roster
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.events import compact
+from becomingone.hub.mesh_section import MeshSection
+from becomingone.hub.roster import Roster
+from becomingone.hub.snapshot_channels import DIGITS
+from becomingone.hub.snapshot_nodes import ConfigOf, NodeSection, TrustOf
+from becomingone.hub.state import BandState, MeshState, Simple
 from becomingone.hub.table import ChannelTable
 from becomingone.wire.announce import State
-from becomingone.wire.frame import Flags
 
-_DIGITS = 4
+MAX_BYTES: Final = 900_000
+"""A snapshot is at most so long: below 1 MiB, the most that readers of ours take, with room for what is around it."""
+
+MAX_PART_BYTES: Final = 300_000
+"""Of these at most so many are other parts' sections."""
+
+_WHY: Final = "no room: what is unwell comes first, then what has the most weight"
 
 
 @dataclass(slots=True)
@@ -38,118 +47,157 @@ def snapshot(
     broker: Mapping[str, str | int | float],
     authenticated: bool = False,
     kept: Mapping[str, int] | None = None,
-    config_of: Callable[[Member], Mapping[str, str | bool | None]] = lambda _member: {},
+    config_of: ConfigOf = lambda _member: {},
+    trust_of: TrustOf = lambda _node: {},
+    mesh: MeshSection | None = None,
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Put the snapshot together; ``docs/protocol.md`` explains each field."""
+    """Put the snapshot together; ``docs/protocol.md`` explains each field.
+
+    Parameters
+    ----------
+    state : MeshState
+        The latest.
+    roster, table : Roster, ChannelTable
+        Nodes and channels.
+    now_ns : int
+        The hub's monotonic clock.
+    frames, refused, milestones, broker, authenticated, kept
+        As they are told.
+    config_of, trust_of : callable
+        What is known of a node's configuration, given the member; by reason, why a node is trusted less, given its id.
+    mesh : MeshSection, optional
+        How the mesh is evaluated.
+    parts : mapping of str to dict, optional
+        Sections of other parts of the hub, put in as they are where they are not longer than `MAX_PART_BYTES`
+        altogether; of longer ones the longest are left out.
+
+    Raises
+    ------
+    ValueError
+        When a part has the name of a field of the snapshot, or a figure is not finite.
+    """
+    rules = mesh if mesh is not None else MeshSection()
     dominant = state.dominant
     every: Counter[str] = Counter(refused)
     for member in roster.members:
         every.update(member.refused)
-    rows: dict[str, list[int]] = {}
-    for row, key in enumerate(table.keys):
-        rows.setdefault(key.node, []).append(row)
-    return {
+    content: dict[str, Any] = {
         "time_us": state.time_us,
         "authenticated": authenticated,
         "broker": dict(broker),
+        "mode": rules.mode,
         "valid": state.valid,
         "coherence": _round(state.overall("coherence")),
         "order": _round(state.overall("order")),
         "locking": _round(state.overall("locking")),
-        "phase": _round(dominant.phase) if dominant is not None else None,
+        "phase": _round(dominant.phase_at(state.time_us)) if dominant is not None else None,
         "dominant_band": dominant.name if dominant is not None else None,
-        "bands": {band.name: _band(band) for band in state.bands if band.valid},
-        "nodes": {
-            member.id: {
-                **_node(member, state, table, rows.get(member.id, []), now_ns),
-                "config": dict(config_of(member)),
-            }
-            for member in roster.members
-        },
+        "simple": _simple_of_all(state, rules),
+        "bands": {band.name: _band(band, state.time_us) for band in state.bands if band.valid},
+        "nodes": {},
+        "states": dict(sorted(Counter(str(member.state or State.INIT) for member in roster.members).items())),
         "frames": frames,
         "missing": sum(member.missing for member in roster.members),
         "refused": dict(sorted(every.items())),
         "kept": dict(kept or {}),
         "first_coherence_us": milestones.first_coherence_us,
         "first_significant_us": milestones.first_significant_us,
+        "left_out": {},
     }
+    told, untold = _fitting(parts or {}, content)
+    content.update(told)
+    nodes = NodeSection(
+        state,
+        roster.members,
+        table,
+        now_ns,
+        config_of=config_of,
+        trust_of=trust_of,
+        room=MAX_BYTES - len(compact(content)),
+    )
+    content["nodes"] = nodes.nodes
+    some = nodes.left_out or nodes.channels_left_out or untold
+    content["left_out"] = {
+        "nodes": nodes.left_out,
+        "channels": nodes.channels_left_out,
+        "parts": untold,
+        "why": _WHY if some else None,
+    }
+    return content
 
 
-def _band(band: BandState) -> dict[str, Any]:
+def _fitting(
+    parts: Mapping[str, Mapping[str, Any]], content: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Give the parts for which there is room, and the names of the others."""
+    taken = sorted(parts.keys() & content.keys())
+    if taken:
+        msg = f"the snapshot has fields of its own named {', '.join(taken)}"
+        raise ValueError(msg)
+    told = {name: dict(part) for name, part in parts.items()}
+    sizes = {name: len(compact(part)) for name, part in told.items()}
+    untold: list[str] = []
+    while sum(sizes.values()) > MAX_PART_BYTES:
+        longest = max(sizes, key=lambda name: sizes[name])
+        untold.append(longest)
+        del sizes[longest], told[longest]
+    return told, untold
+
+
+def _band(band: BandState, now_us: int) -> dict[str, Any]:
     return {
         "channels": band.channels,
         "nodes": band.nodes,
+        "weight": _round(band.weight),
+        "n_weights": _round(band.n_weights),
         "coherence": _round(band.coherence),
         "n_eff": _round(band.n_eff),
-        "p": float(f"{band.p:.3g}"),
+        "p": _p(band.p),
         "decidable": band.decidable,
         "collapsed": band.collapsed,
         "order": _round(band.order),
-        "order_p": float(f"{band.order_p:.3g}"),
+        "order_p": _p(band.order_p),
         "locking": _round(band.locking),
+        "locking_unbiased": _round(band.locking_unbiased),
         "locking_n_eff": _round(band.locking_n_eff),
-        "phase": _round(band.phase),
+        "locking_p": _p(band.locking_p),
+        "locking_p_n_eff": _round(band.locking_p_n_eff),
+        "resonance": _round(abs(band.mean_field)),
+        "phase": _round(band.phase_at(now_us)),
+        "frequency_hz": _round(band.omega / (2.0 * math.pi)),
         "clock_ceiling": _round(band.ceiling),
+        "simple": _simple(band.simple, band, now_us) if band.simple is not None else None,
+        "age_s": round((now_us - band.time_us) / 1e6, 3),
     }
 
 
-def _node(member: Member, state: MeshState, table: ChannelTable, rows: list[int], now_ns: int) -> dict[str, Any]:
-    about = member.about
+def _simple(simple: Simple, band: BandState, now_us: int) -> dict[str, Any]:
+    turned = simple.mean_field * cmath.rect(1.0, band.omega * ((now_us - band.time_us) / 1e6))
     return {
-        "state": str(member.state or State.INIT),
-        "silent_s": round((now_ns - member.heard_ns) / 1e9, 3),
-        "hardware": about.hardware if about is not None else None,
-        "pid": about.pid if about is not None else None,
-        "devices": {
-            device.name: "ok" if device.available else device.reason for device in (about.devices if about else ())
-        },
-        "outputs": [output.name for output in about.outputs] if about is not None else [],
-        "frames": member.frames,
-        "missing": member.missing,
-        "dropped": member.health.dropped if member.health is not None else 0,
-        "refused": dict(member.refused),
-        "channels": _channels(member, state, table, rows),
+        "coherence": _round(simple.coherence),
+        "resonance": _round(abs(simple.mean_field)),
+        "phase": _round(cmath.phase(turned)) if abs(simple.mean_field) > 0.0 else None,
+        "coherent": simple.coherent,
     }
 
 
-def _channels(member: Member, state: MeshState, table: ChannelTable, rows: list[int]) -> dict[str, Any]:
-    channels: dict[str, Any] = {}
-    origins = {channel.name: channel for channel in member.about.channels} if member.about is not None else {}
-    for row in rows:
-        key = table.keys[row]
-        if key.channel not in origins:
-            continue
-        flags = Flags(int(table["flags"][row]))
-        valid = bool(flags & Flags.VALID) and bool(table["weight"][row] > 0)
-        channel = channels.setdefault(
-            key.channel,
-            {
-                "origin": origins[key.channel].origin,
-                "speed": origins[key.channel].speed,
-                "unit": origins[key.channel].unit,
-                "bands": {},
-            },
-        )
-        channel["bands"][key.band] = {
-            "valid": valid,
-            "phase": _phase(table.phasors("tick_phasor")[row]) if valid else None,
-            "offset": _round(float(table["offset"][row])) if valid else None,
-            "coherence": _round(float(table["coherence"][row])),
-            "n_eff": _round(float(table["n_eff"][row])),
-            "p": float(f"{float(table['p'][row]):.3g}"),
-            "decidable": not flags & Flags.UNDECIDABLE,
-            "gap": bool(flags & Flags.GAP),
-            "frequency_hz": _round(float(table["omega"][row]) / (2 * cmath.pi)),
-            "weight": _round(float(table["weight"][row])),
-            "age_s": round((state.time_us - float(table["time_us"][row])) / 1e6, 3),
-        }
-    return channels
+def _simple_of_all(state: MeshState, rules: MeshSection) -> dict[str, Any]:
+    """Give the documents' single number of the cell, and whether it is above the threshold."""
+    pairs = [(band.weight, band.simple.coherence) for band in state.bands if band.valid and band.simple is not None]
+    total = math.fsum(weight for weight, _ in pairs)
+    coherence = math.fsum(weight * value for weight, value in pairs) / total if total > 0.0 else None
+    return {
+        "coherence": _round(coherence),
+        "coherent": coherence is not None and coherence > rules.coherence_threshold,
+        "threshold": rules.coherence_threshold,
+    }
+
+
+def _p(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def _round(value: float | None) -> float | None:
-    """Round for JSON, which has no NaN: an offset that has not been learnt is one."""
-    return None if value is None or not math.isfinite(value) else round(value, _DIGITS) + 0.0  # no −0.0
-
-
-def _phase(value: complex) -> float:
-    return round(cmath.phase(value), _DIGITS)
+    """Round for JSON, which has no NaN."""
+    return None if value is None or not math.isfinite(value) else round(value, DIGITS) + 0.0  # no −0.0
