@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from becomingone.wire.topics import Topics, check_name
 
-Role = Literal["hub", "node", "operator", "observer", "relay"]
+Role = Literal["hub", "node", "operator", "observer", "relay", "witness"]
 """What a member of the cell is to the broker; ``relay``: a child cell that hands its aggregate up."""
 
 Access = Literal["read", "write"]
@@ -47,6 +47,10 @@ _READ_BY_NODE: Final = (
 )
 _WRITTEN_BY_HUB: Final = (
     "{base}/hub/state",
+    "{base}/hub/about",
+    "{base}/hub/health",
+    "{base}/emerged",
+    "{base}/witness/+",
     "{base}/coherence",
     "{base}/order",
     "{base}/locking",
@@ -62,6 +66,9 @@ _WRITTEN_BY_HUB: Final = (
     "{base}/node/+/output/+/set",
     "{base}/node/+/cmd/+",
     "{base}/node/+/desired",
+    "{base}/node/+/about",
+    "{base}/node/+/health",
+    "{base}/node/+/output/+/state",
     "{base}/answer/+/+",
     "{discovery}/#",
     "{parent}/cell/{cell}/aggregate",
@@ -69,6 +76,10 @@ _WRITTEN_BY_HUB: Final = (
 _READ_BY_HUB: Final = ("{base}/#", "{discovery}/#", "$SYS/#", "{parent}/sync/+")
 _RESULTS: Final = (
     "{base}/hub/state",
+    "{base}/hub/about",
+    "{base}/hub/health",
+    "{base}/emerged",
+    "{base}/witness/+",
     "{base}/coherence",
     "{base}/order",
     "{base}/locking",
@@ -109,6 +120,9 @@ TABLE: Final[dict[Role, Rights]] = {
         "a person or a home automation: asks, and the hub decides",
     ),
     "observer": Rights((), _RESULTS, "a display: the results, and nothing that could be acted on"),
+    "witness": Rights(
+        ("{base}/audit/{id}/#",), ("{base}/#", "$SYS/#"), "a hub that only observes: reads all, says what it found"
+    ),
     "relay": Rights(("{base}/cell/{id}/aggregate",), ("{base}/sync/+",), "a child cell's broker or hub"),
 }
 """What each role needs, and nothing else; the manual's table is made from it."""

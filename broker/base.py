@@ -6,28 +6,25 @@ A transport (paho, the simulated network) inherits from `LinkBase` and adds five
 from __future__ import annotations
 
 import abc
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.complaints import Complaints
-from becomingone.broker.link import Handler, Message, Metrics, Qos, Settled, Will
+from becomingone.broker.inbox import INBOX, Batch, Inbox
+from becomingone.broker.link import BulkHandler, Handler, Message, Metrics, Qos, Settled, Will
 from becomingone.broker.reasons import Reason
 from becomingone.errors import LinkError, TopicError
-from becomingone.scheduling import NANOSECONDS, Scheduler, Timer
+from becomingone.scheduling import Scheduler, Timer
 from becomingone.wire.topics import check_filter, matches
+
+__all__ = ["INBOX", "MAX_TOPIC", "LinkBase"]
 
 MAX_TOPIC: Final = 65_535
 """Bytes of a topic (MQTT 3.1.1, 1.5.3)."""
 
-INBOX: Final = 10_000
-"""Messages that may wait for their handlers before the broker is made to wait."""
-
 _CACHED_TOPICS: Final = 65_536
-_TURN_NS: Final = NANOSECONDS // 100
-"""Handlers are given messages for so long, 10 ms, before others have a turn: a flood must not stop the ticks."""
 
 
 class LinkBase(abc.ABC):
@@ -57,12 +54,12 @@ class LinkBase(abc.ABC):
         self._routes: dict[str, tuple[Handler, ...]] = {}
         self._up: list[Callable[[], None]] = []
         self._down: list[Callable[[str], None]] = []
-        self._inbox: deque[Message] = deque()
-        self._delivering = False
+        self._bulk: tuple[str, BulkHandler] | None = None
+        self._bulk_topics: dict[bytes, str] = {}
+        self._inbox = Inbox(scheduler, self.metrics, route=self._route, pause=self._pause, resume=self._resume)
         self._retry: Timer | None = None
         self._started = False
         self._closing = False
-        self._holding = True
         self._tried_ns = self._accepted_ns = 0
         self._complaints = Complaints(self.metrics)
 
@@ -74,12 +71,24 @@ class LinkBase(abc.ABC):
         """See `Link.on_down`."""
         self._down.append(callback)
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
+    def subscribe(
+        self,
+        topic_filter: str,
+        handler: Handler,
+        *,
+        qos: Qos = 0,
+        optional: bool = False,
+        bulk: BulkHandler | None = None,
+    ) -> None:
         """See `Link.subscribe`."""
+        if bulk is not None:
+            if self._bulk is not None:
+                raise LinkError(f"one subscription of a link is taken by the batch, and that is {self._bulk[0]}")
+            self._bulk = topic_filter, bulk
         if optional:
             self._optional.add(topic_filter)
         self._subscriptions.append((check_filter(topic_filter), qos, handler))
-        self._routes.clear()
+        self._forget_routes()
         if self.connected:
             self._ask([(topic_filter, qos)])
 
@@ -170,7 +179,7 @@ class LinkBase(abc.ABC):
     def _try(self) -> None:
         self._retry = None
         if not self._closing:
-            self._holding = True
+            self._inbox.holding = True
             self._tried_ns = self._scheduler.monotonic_ns()
             self.metrics.attempts += 1
             self._open()
@@ -183,12 +192,12 @@ class LinkBase(abc.ABC):
         """Take note that the broker has accepted the connection and granted the subscriptions."""
         self.connected = True
         self.metrics.connects += 1
-        self._holding = False
+        self._inbox.holding = False
         self._accepted_ns = self._scheduler.monotonic_ns()
         self._complaints.connected()
         for callback in self._up:
             self._contained(callback)
-        self._deliver_soon()
+        self._inbox.deliver_soon()
 
     def _failed(self, reason: str, line: str | None = None, *, lasting: bool = False) -> None:
         """Take note that an attempt failed or the connection broke, and arrange the next attempt.
@@ -244,39 +253,19 @@ class LinkBase(abc.ABC):
         What comes before the broker has granted the last subscription waits until the link is up, so that a handler can
         always answer. What came before a connection broke is still delivered: the broker believes that it has arrived.
         """
-        self._inbox.append(message)
-        self._deliver_soon()
-        if len(self._inbox) >= INBOX and not self._holding:
-            self._pause()
+        self._inbox.put(message)
 
-    def _deliver_soon(self) -> None:
-        if self._inbox and not self._holding and not self._delivering:
-            self._delivering = True
-            self._scheduler.post(self._deliver)
-
-    def _deliver(self) -> None:
-        """Give messages to their handlers, in order, for one turn; also after one of them has failed."""
-        begun = now = self._scheduler.monotonic_ns()
-        try:
-            while self._inbox and not self._holding and now - begun < _TURN_NS:
-                try:
-                    self._route(self._inbox.popleft())
-                finally:
-                    now = self._scheduler.monotonic_ns()
-        finally:
-            self._delivering = False
-            self.metrics.long_turns += now - begun > 2 * _TURN_NS
-            self._deliver_soon()
-            if len(self._inbox) <= INBOX // 2:
-                self._resume()
+    def _arrived_batch(self, messages: list[tuple[str, bytes]], size: int) -> None:
+        """Take messages of `_bulk_topics` that were read at once; see `_arrived`."""
+        if self._bulk is not None:
+            self._inbox.put_batch(Batch(messages, size, self._bulk[1]))
 
     def _silence(self) -> None:
         """Deliver nothing any more."""
-        self._holding = True
         self._inbox.clear()
 
     def _pause(self) -> None:  # noqa: B027 - not every transport can
-        """Take no more messages from the broker, where the transport can, until `_resume`."""
+        """Take no more messages from the broker until `_resume`."""
 
     def _resume(self) -> None:  # noqa: B027
         """Take messages again."""
@@ -286,14 +275,23 @@ class LinkBase(abc.ABC):
         self.metrics.bytes_received += len(message.topic) + len(message.payload)
         handlers = self._routes.get(message.topic)
         if handlers is None:
-            handlers = tuple(
-                handler for topic_filter, _, handler in self._subscriptions if matches(topic_filter, message.topic)
-            )
-            if len(self._routes) >= _CACHED_TOPICS:
-                self._routes.clear()
-            self._routes[message.topic] = handlers
+            handlers = self._find_route(message.topic)
         for handler in handlers:
             handler(message)
+
+    def _find_route(self, topic: str) -> tuple[Handler, ...]:
+        """Find who takes a topic, and remember it."""
+        found = [(wanted, handler) for wanted, _, handler in self._subscriptions if matches(wanted, topic)]
+        if len(self._routes) >= _CACHED_TOPICS:
+            self._forget_routes()
+        handlers = self._routes[topic] = tuple(handler for _, handler in found)
+        if self._bulk is not None and [wanted for wanted, _ in found] == [self._bulk[0]]:
+            self._bulk_topics[topic.encode()] = topic
+        return handlers
+
+    def _forget_routes(self) -> None:
+        self._routes.clear()
+        self._bulk_topics.clear()
 
 
 def _raise(error: Exception) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import paho.mqtt.client as mqtt
@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from becomingone.broker.client import PahoClient
+from becomingone.broker.inbox import BATCH
 from becomingone.broker.incoming import Incoming
 from becomingone.broker.reasons import ConnectionFailedError, Reason, of_code, said
 from becomingone.broker.transport import Transport
@@ -39,7 +40,11 @@ class Connection:
     clock : Clock
         Measures turns.
     on_message : callable
-        Called with each PUBLISH packet.
+        Called with each PUBLISH packet that is not taken by the batch.
+    bulk : mapping of bytes to str
+        Topics whose messages are taken by the batch; may change.
+    on_batch : callable
+        Called with the messages of a batch and their size.
     on_end : callable
         Called once, with the reason; not when the connection is let go with `abandon`.
     """
@@ -53,6 +58,8 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         on_message: Callable[[Incoming], None],
+        bulk: Mapping[bytes, str],
+        on_batch: Callable[[list[tuple[str, bytes]], int], None],
         on_end: Callable[[ConnectionFailedError], None],
     ) -> None:
         self.client = client
@@ -61,6 +68,8 @@ class Connection:
         self._loop = loop
         self._clock = clock
         self._on_message = on_message
+        self._bulk = bulk
+        self._on_batch = on_batch
         self._on_end = on_end
         self._open = True
         self._ended = False
@@ -141,8 +150,13 @@ class Connection:
             self._loop.call_soon(self._readable)
 
     def _digest(self) -> None:
-        """Take one packet."""
+        """Take one packet, or a batch."""
         if not self.client.within_packet:
+            if self._bulk:
+                messages, size = self.transport.take_bulk(self._bulk, BATCH, five=self.client.five)
+                if messages:
+                    self._on_batch(messages, size)
+                    return
             packet = self.transport.take_publish(five=self.client.five)
             if packet is not None:
                 self._on_message(packet)

@@ -6,12 +6,14 @@ MQTT 5 (seen with 2.2.0), most of it on properties that nobody asks for. Whateve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 PUBLISH: Final = 0x30
 DISCONNECT: Final = 0xE0
 _RETAIN: Final = 0x01
 _MOST_LENGTH_BYTES: Final = 4
+_LEAST_PLAIN: Final = 5  # what is looked at before the length is known to be there
 
 
 class Incoming(NamedTuple):
@@ -78,6 +80,59 @@ def read_publish(data: bytes, start: int, *, five: bool) -> Incoming | None:
         return None
     packet_id = data[topic_end] << 8 | data[topic_end + 1] if qos else 0
     return Incoming(end, topic, data[body:end], bool(first & _RETAIN), packet_id)
+
+
+def read_bulk(
+    data: bytes, start: int, wanted: Mapping[bytes, str], most: int, *, five: bool
+) -> tuple[list[tuple[str, bytes]], int, int]:
+    """Read the packets that begin at `start` as long as they are plain ones of wanted topics.
+
+    Plain is: PUBLISH of QoS 0, not retained, no longer than 16,383 bytes. Each is read as `read_publish` reads it.
+
+    Parameters
+    ----------
+    data, start, five : bytes, int, bool
+        As in `read_publish`.
+    wanted : mapping of bytes to str
+        The topics as they cross the wire, and as text.
+    most : int
+        Packets that are read.
+
+    Returns
+    -------
+    messages : list of (str, bytes)
+        Topic and payload of each.
+    size : int
+        Bytes of the topics and payloads.
+    end : int
+        Where the next packet begins.
+    """
+    messages: list[tuple[str, bytes]] = []
+    size = 0
+    limit = len(data)
+    while len(messages) < most and start + _LEAST_PLAIN <= limit and data[start] == PUBLISH:
+        length, place = data[start + 1], start + 2
+        if length > 0x7F:
+            more, place = data[place], place + 1
+            if more > 0x7F:
+                break
+            length = length & 0x7F | more << 7
+        end = place + length
+        topic_end = body = place + 2 + (data[place] << 8 | data[place + 1])
+        if end > limit or topic_end + five > end:
+            break
+        if five:
+            properties = data[topic_end]
+            body += 1 + properties
+            if properties > 0x7F or body > end:
+                break
+        topic = wanted.get(data[place + 2 : topic_end])
+        if topic is None:
+            break
+        messages.append((topic, data[body:end]))
+        size += topic_end - place - 2 + end - body
+        start = end
+    return messages, size, start
 
 
 def read_farewell(data: bytes, start: int) -> int | None:

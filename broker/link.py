@@ -6,7 +6,7 @@ A link belongs to one `Scheduler`: every handler is called on it, one at a time,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -14,6 +14,9 @@ Qos = Literal[0, 1]
 """At most once, or at least once. Exactly once is not used: the protocol's own sequence numbers do it better."""
 
 Handler = Callable[["Message"], None]
+BulkHandler = Callable[[Sequence[tuple[str, bytes]]], None]
+"""Takes topics and payloads of messages that came together, in order."""
+
 Settled = Callable[[bool], None]
 
 
@@ -74,6 +77,8 @@ class Metrics:
         Bytes of the topics and payloads of `sent` and `received`.
     long_turns : int
         Turns in which handlers kept everybody else waiting for more than twice their time.
+    shed : int
+        Messages that came by the batch and were dropped, oldest first, because the handler could not keep up.
     """
 
     sent: int = 0
@@ -90,6 +95,7 @@ class Metrics:
     bytes_sent: int = 0
     bytes_received: int = 0
     long_turns: int = 0
+    shed: int = 0
 
 
 class Link(Protocol):
@@ -122,10 +128,34 @@ class Link(Protocol):
         """Pace reconnection for a cell of so many nodes, at least 1; 100 until this is called. See `Backoff.resize`."""
         ...
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
+    def subscribe(
+        self,
+        topic_filter: str,
+        handler: Handler,
+        *,
+        qos: Qos = 0,
+        optional: bool = False,
+        bulk: BulkHandler | None = None,
+    ) -> None:
         """Take messages from now on and after every reconnection; overlapping filters each get the message.
 
         A broker that refuses a subscription is of no use, and the link breaks; one that is optional it does without.
+
+        Parameters
+        ----------
+        topic_filter, handler, qos : str, callable, int
+            As in MQTT, and who takes the messages.
+        optional : bool
+            Whether the link can do without it.
+        bulk : callable, optional
+            Takes messages of QoS 0 that are not retained by the batch, where the transport reads many at once and no
+            other filter takes them: they count as live, and where the handler cannot keep up the oldest are dropped,
+            see `Metrics`. `handler` takes the others.
+
+        Raises
+        ------
+        LinkError
+            Another subscription of this link has `bulk`.
         """
         ...
 

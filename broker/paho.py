@@ -108,8 +108,7 @@ class PahoLink(LinkBase):
             protocol=self._version.next,
             packet_id=self._delivery.packet_id,
         )
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
+        client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
         self._delivery.attach(client)
         self._connection = Connection(
             client,
@@ -118,6 +117,8 @@ class PahoLink(LinkBase):
             loop=self._loop,
             clock=self._scheduler,
             on_message=self._delivery.incoming,
+            bulk=self._bulk_topics,
+            on_batch=self._arrived_batch,
             on_end=self._ended,
         )
         self._refusal, self._greeted, self._first_subscribe = None, False, None
@@ -176,7 +177,7 @@ class PahoLink(LinkBase):
                 self._loop.call_soon(self._break, Reason.SUBSCRIPTION, text)
                 return
         if packet_id == self._first_subscribe:
-            # Not inside paho's callback: what the owner does there may well fail, and paho would not recover.
+            # Not inside paho's callback, which would not recover from what the owner does there.
             self._loop.call_soon(self._granted)
 
     def _granted(self) -> None:

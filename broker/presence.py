@@ -66,13 +66,13 @@ class Presence:
         self.state = state
         self._publish()
 
-    def leave(self, done: Callable[[], None]) -> None:
-        """Publish `State.DISCONNECTED`, wait until it comes back from the broker, close the link, call back.
+    def leave(self, done: Callable[[], None], state: State = State.DISCONNECTED) -> None:
+        """Publish the state that stays, wait until it comes back from the broker, close the link, call back.
 
         An acknowledgement is not enough: amqtt drops what it has acknowledged and not yet routed when its publisher
         says goodbye (seen with Python 3.13). What has come back has been routed, and all that was published before.
         """
-        self.become(State.DISCONNECTED)
+        self.become(state)
         if self._correction is not None:
             self._correction.cancel()
         self._leaving = done

@@ -10,9 +10,10 @@ import contextlib
 import socket
 import ssl
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
-from becomingone.broker.incoming import Incoming, read_farewell, read_publish
+from becomingone.broker.incoming import Incoming, read_bulk, read_farewell, read_publish
 from becomingone.broker.reasons import ConnectionFailedError, Reason, of_error
 from becomingone.broker.websocket import WebSocket
 
@@ -21,6 +22,9 @@ READ_BYTES: Final = 1 << 16
 
 READ_AT_ONCE: Final = 1 << 20
 """Bytes taken from the stream before others have a turn."""
+
+_PLAIN: Final = 1 << 14
+"""Bytes of a packet that `read_bulk` takes, about."""
 
 _WAIT: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -91,6 +95,17 @@ class Transport:
         if packet is not None:
             self._head = packet.end
         return packet
+
+    def take_bulk(self, wanted: Mapping[bytes, str], most: int, *, five: bool) -> tuple[list[tuple[str, bytes]], int]:
+        """Give the plain PUBLISH packets of wanted topics that begin here, and their size; see `read_bulk`."""
+        if self._head == len(self._chunk) and not self._next_chunk():
+            return [], 0
+        messages, size, self._head = read_bulk(self._chunk, self._head, wanted, most, five=five)
+        if not messages and self._chunks and len(self._chunk) - self._head < _PLAIN:
+            # Perhaps a packet in two pieces, of which the second is there already.
+            self._chunk, self._head = self._chunk[self._head :] + self._chunks.popleft(), 0
+            messages, size, self._head = read_bulk(self._chunk, self._head, wanted, most, five=five)
+        return messages, size
 
     def farewell(self) -> int | None:
         """Tell the reason code of the DISCONNECT packet that begins here, if it is one; paho is to `recv` it then."""

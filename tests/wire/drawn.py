@@ -81,6 +81,20 @@ def sums(draw: st.DrawFn) -> Fields:
     return sum_fields(PartialSum.of(weight=weight, phasor=np.exp(1j * phase), coherence=coherence, time_us=time_us))
 
 
+@st.composite
+def aggregates(draw: st.DrawFn) -> Fields:
+    """The fields of an aggregate: sums and a rate of each band, and whose they are."""
+    bands = draw(st.dictionaries(names, sums(), max_size=3))
+    return {
+        "boot": draw(uint32),
+        "seq": draw(uint64),
+        "time_us": draw(uint63),
+        "bands": bands,
+        "omega": {band: draw(st.floats(-1e9, 1e9)) for band in bands},
+        "cells": sorted(draw(st.sets(st.binary(min_size=8, max_size=8).map(bytes.hex), min_size=1, max_size=3))),
+    }
+
+
 def sum_fields(total: PartialSum) -> Fields:
     """A sum by the names of the page, in the order of the array."""
     return {

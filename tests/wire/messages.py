@@ -28,8 +28,8 @@ from becomingone.wire.verbs import Verb
 
 from .drawn import (
     Fields,
+    aggregates,
     committed,
-    names,
     pairs,
     phase_frames,
     phases,
@@ -41,7 +41,6 @@ from .drawn import (
     start,
     sum_fields,
     sum_of,
-    sums,
     uint32,
     uint63,
     uint64,
@@ -73,8 +72,9 @@ def sync_map(fields: Fields) -> dict[int, Any]:
 
 
 def aggregate_map(fields: Fields) -> dict[int, Any]:
-    content = keys_of("boot", "seq", "time_us", "bands")(fields)
-    return {**content, 4: {name: list(total.values()) for name, total in fields["bands"].items()}}
+    content = keys_of("boot", "seq", "time_us", "bands", "omega", "cells")(fields)
+    sums = {name: list(total.values()) for name, total in fields["bands"].items()}
+    return {**content, 4: sums, 6: bytes.fromhex("".join(fields["cells"]))}
 
 
 def node_command_fields(command: NodeCommand) -> Fields:
@@ -276,16 +276,24 @@ MESSAGES = [
         vectors("aggregates"),
         encode_aggregate,
         decode_aggregate,
-        lambda fields: AggregateFrame(**{**fields, "bands": {b: sum_of(s) for b, s in fields["bands"].items()}}),
+        lambda fields: AggregateFrame(
+            **{
+                **fields,
+                "bands": {band: sum_of(total) for band, total in fields["bands"].items()},
+                "cells": frozenset(map(bytes.fromhex, fields["cells"])),
+            }
+        ),
         lambda frame: {
             "boot": frame.boot,
             "seq": frame.seq,
             "time_us": frame.time_us,
             "bands": {name: sum_fields(total) for name, total in frame.bands.items()},
+            "omega": dict(frame.omega),
+            "cells": sorted(cell.hex() for cell in frame.cells),
         },
         aggregate_map,
-        4,
-        records(boot=uint32, seq=uint64, time_us=uint63, bands=st.dictionaries(names, sums(), max_size=3)),
+        6,
+        aggregates(),
     ),
 ]
 

@@ -57,6 +57,7 @@ ABOUT: dict[str, Any] = {
     "config_sha256": "ab" * 32,
     "boot": 7,
     "pid": 4242,
+    "host": "attic",
     "mode": "last_good",
     "mode_why": "node.yaml:3: node: must be a name",
     "desired_sha256": "cd" * 32,
@@ -81,7 +82,14 @@ HEALTH: dict[str, Any] = {
 }
 LATER = {"mode", "mode_why", "desired_sha256", "clock_source", "clock_offset_s", "temperature_c", "waiting"}
 LATER |= {"kept", "kept_bytes", "kept_lost", "kept_fault"}
-OUTPUT: dict[str, Any] = {"doing": "command", "why": "the hub's command", "values": {"hue": 120.0}}
+LATER |= {"hub_boot", "id", "host"}
+OUTPUT: dict[str, Any] = {
+    "doing": "command",
+    "why": "the hub's command",
+    "values": {"hue": 120.0},
+    "hub_boot": 3,
+    "id": 17,
+}
 
 MESSAGES: list[tuple[type[About | Health | OutputState], dict[str, Any]]] = [
     (About, ABOUT),
@@ -145,11 +153,11 @@ def test_a_field_of_a_wrong_kind_is_refused(model: Any, message: dict[str, Any],
     )
     right |= {"clock_offset_s"} if wrong == 1.5 else set()
     right |= {"clock_offset_s", "temperature_c"} if wrong == -1 else set()
-    right |= {"mode_why", "desired_sha256", "kept_fault"} if isinstance(wrong, str) else set()
+    right |= {"mode_why", "desired_sha256", "kept_fault", "host"} if isinstance(wrong, str) else set()
     right |= {"hardware", "software", "config_sha256", "why", "node"} if isinstance(wrong, str) else set()
     right |= {"channels", "devices", "outputs"} if wrong == [] else set()
     right |= {"bands", "dropped_reasons", "refused_commands", "values"} if wrong == {} else set()
-    right |= {"rss_bytes", "temperature_c"} if wrong is None else set()
+    right |= {"rss_bytes", "temperature_c", "hub_boot", "id"} if wrong is None else set()
     taken = {field for field in message if reason(model, {**message, field: wrong}) is None}
     assert taken == right & set(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 from becomingone.kairos.mesh.coupling import ControlOscillator
 from becomingone.kairos.mesh.partial_sum import PartialSum
 from becomingone.wire.ack import MAX_STREAMS, Ack, Stream, decode_ack, encode_ack
-from becomingone.wire.aggregate import MAX_BANDS, AggregateFrame, decode_aggregate, encode_aggregate
+from becomingone.wire.aggregate import MAX_BANDS, MAX_CELLS, AggregateFrame, decode_aggregate, encode_aggregate
 from becomingone.wire.fields import PHASE
 from becomingone.wire.oscillator import OscillatorFrame, decode_oscillator, encode_oscillator
 from becomingone.wire.sync import decode_sync
 
 from .golden import item, refusal
 from .messages import BY_NAME
+
+CELLS = frozenset({bytes(8)})
+OF_STRIDE: Any = {"omega": {"stride": 1.0}, "cells": CELLS}
 
 NEVER_SENT: list[tuple[str, dict[str, Any], str]] = [
     ("clock-ping", {"boot": -1}, "range"),
@@ -131,7 +135,7 @@ def channels(rng: np.random.Generator, n: int) -> dict[str, Any]:
 
 
 def passed_on(total: PartialSum) -> PartialSum:
-    frame = AggregateFrame(boot=1, seq=0, time_us=0, bands={"stride": total})
+    frame = AggregateFrame(boot=1, seq=0, time_us=0, bands={"stride": total}, **OF_STRIDE)
     return decode_aggregate(encode_aggregate(frame)).bands["stride"]
 
 
@@ -161,16 +165,25 @@ def test_a_tree_of_cells_has_the_sums_of_a_flat_mesh() -> None:
 
 def test_as_many_bands_as_a_cell_may_have_fit() -> None:
     total = PartialSum.of(**channels(np.random.default_rng(1), 3))
-    frame = AggregateFrame(boot=1, seq=0, time_us=0, bands={f"b{n}": total for n in range(MAX_BANDS)})
+    bands = {f"b{n}": total for n in range(MAX_BANDS)}
+    frame = AggregateFrame(boot=1, seq=0, time_us=0, bands=bands, omega=dict.fromkeys(bands, 0.0), cells=CELLS)
     assert decode_aggregate(encode_aggregate(frame)) == frame
-    more = AggregateFrame(boot=1, seq=0, time_us=0, bands={**frame.bands, "b": total})
+    more = replace(frame, bands={**bands, "b": total}, omega={**frame.omega, "b": 0.0})
     assert refusal(encode_aggregate, more) == "too_long"
 
 
 def test_a_band_without_channels_is_left_out() -> None:
-    empty = AggregateFrame(boot=1, seq=0, time_us=0, bands={"stride": PartialSum.empty()})
+    empty = AggregateFrame(boot=1, seq=0, time_us=0, bands={"stride": PartialSum.empty()}, **OF_STRIDE)
     assert refusal(encode_aggregate, empty) == "type"
-    assert decode_aggregate(encode_aggregate(AggregateFrame(boot=1, seq=0, time_us=0, bands={}))).bands == {}
+    nothing = AggregateFrame(boot=1, seq=0, time_us=0, bands={}, omega={}, cells=CELLS)
+    assert decode_aggregate(encode_aggregate(nothing)).bands == {}
+
+
+def test_so_many_cells_and_no_more() -> None:
+    cells = frozenset(n.to_bytes(8, "big") for n in range(MAX_CELLS))
+    frame = AggregateFrame(boot=1, seq=0, time_us=0, bands={}, omega={}, cells=cells)
+    assert decode_aggregate(encode_aggregate(frame)) == frame
+    assert refusal(encode_aggregate, replace(frame, cells=cells | {b"\xff" * 8})) == "too_long"
 
 
 @pytest.mark.parametrize("weight", [1e-300, 1e-160, 1.0, 1e12])

@@ -13,7 +13,7 @@ from becomingone.wire.announce import MAX_TEXT, Announcement, parse_announcement
 from becomingone.wire.cbor import MAX_PAYLOAD
 from becomingone.wire.command import MAX_VALUES, RANGES, read_values
 from becomingone.wire.operate import Operation, Outcome
-from becomingone.wire.remote import MAX_HOLD_S, Desired, Reply, Request
+from becomingone.wire.remote import MAX_HOLD_S, Answer, Desired, Reply, Request
 from becomingone.wire.verbs import ARGUMENTS, MAX_LINES, Verb
 
 from .golden import REMOTE, refusal
@@ -22,6 +22,7 @@ MODELS: dict[str, type[Announcement]] = {
     "reply": Reply,
     "desired": Desired,
     "request": Request,
+    "answer": Answer,
     "operation": Operation,
     "outcome": Outcome,
 }

@@ -1,4 +1,8 @@
-"""One mesh tick of one band at growing numbers of nodes, beside one numpy pass over the same arrays."""
+"""One mesh tick of one band at growing numbers of nodes, beside one numpy pass over the same arrays.
+
+Rows named ``tick`` are the kernel's part, on arrays that are at hand. Rows named ``hub`` are the whole of what the hub
+does at a tick: it takes the channels of the band from its table, evaluates them and writes back what it found.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,12 @@ import numpy as np
 
 from becomingone.bench.report import Report, Row
 from becomingone.bench.timing import Paired, paired_fresh
+from becomingone.config.sections import BandSection
+from becomingone.hub.config import HubConfig
+from becomingone.hub.mesh import MeshEvaluator
+from becomingone.hub.table import ChannelTable, RowKey
 from becomingone.kairos.mesh.band_tick import Channels, MeshBand
+from becomingone.wire.frame import Flags
 
 SIZES: Final = {30: None, 1_000: 0.3e-3, 100_000: 20e-3}
 """Nodes, and the seconds that a tick may take."""
@@ -22,6 +31,8 @@ _TICK_US: Final = 250_000
 _START_US: Final = 1_700_000_000_000_000
 _OMEGA: Final = 2.0 * math.pi * 1.5
 _TAU_S: Final = 0.5
+_BETWEEN: Final = 3
+_COLUMNS: Final = tuple(field.name for field in fields(Channels) if field.name != "ids")
 
 
 def run(*, sizes: dict[int, float | None] | None = None, rounds: int = 100) -> Report:
@@ -35,18 +46,23 @@ def run(*, sizes: dict[int, float | None] | None = None, rounds: int = 100) -> R
         Rounds at each size up to 1,000 nodes, a quarter beyond; ≥ 1.
     """
     wanted = dict(SIZES) if sizes is None else sizes
-    timings = {
-        n: measure(n, rounds=rounds if n <= 1_000 else -(-rounds // 4), calls=max(1, min(10, 10_000 // n)))
-        for n in wanted
-    }
-    rows = [_row(n, timings[n], bound) for n, bound in wanted.items()]
-    bounded = [n for n, bound in wanted.items() if bound is not None]
-    if len(bounded) >= 2:
-        small, large = min(bounded), max(bounded)
-        growth = math.log(timings[large].ours_s / timings[small].ours_s) / math.log(large / small)
-        target = f"linear: at most {MOST_GROWTH:g}"
-        what = f"growth from {small} to {large} nodes"
-        rows.append(Row(what, "exponent", 1.0, growth, growth, target, growth <= MOST_GROWTH))
+    rows: list[Row] = []
+    for what, measured in (("tick of", measure), ("hub", measure_hub)):
+        timings = {
+            n: measured(n, rounds=rounds if n <= 1_000 else -(-rounds // 4), calls=max(1, min(10, 10_000 // n)))
+            for n in wanted
+        }
+        rows += [_row(f"{what} {n}", n, timings[n], bound) for n, bound in wanted.items()]
+        bounded = [n for n, bound in wanted.items() if bound is not None]
+        if len(bounded) >= 2:
+            small, large = min(bounded), max(bounded)
+            growth = math.log(timings[large].ours_s / timings[small].ours_s) / math.log(large / small)
+            target = f"linear: at most {MOST_GROWTH:g}"
+            name = f"growth from {small} to {large} nodes" if measured is measure else f"hub growth to {large}"
+            rows.append(Row(name, "exponent", 1.0, growth, growth, target, growth <= MOST_GROWTH))
+    most = max(wanted)
+    apart = measure_hub(-(-most // _BETWEEN), rounds=-(-rounds // 4), calls=1, bands=_BETWEEN)
+    rows.append(_row(f"hub {most}, of {_BETWEEN} bands", most, apart, None))
     return Report("tick", rows)
 
 
@@ -75,11 +91,52 @@ def measure(n: int, *, rounds: int, calls: int) -> Paired:
     )
 
 
-def _row(n: int, timing: Paired, bound: float | None) -> Row:
+def measure_hub(n: int, *, rounds: int, calls: int, bands: int = 1) -> Paired:
+    """Time the hub's evaluation of n nodes, from its table and back, and passes over the same columns of one band.
+
+    Parameters
+    ----------
+    n : int
+        Nodes, one channel each, ≥ 1.
+    rounds, calls : int
+        As for :func:`becomingone.bench.timing.paired_fresh`.
+    bands : int
+        Bands in which each node has a channel: the rows of one lie between those of the others.
+    """
+    world = _World(n)
+    hub = _Hub(n, bands)
+    for _ in range(3):
+        world.advance()
+        hub.take(world)
+        hub.evaluate()
+
+    def advance() -> None:
+        world.advance()
+        hub.take(world)
+
+    return paired_fresh(
+        lambda: [getattr(world.channels, field.name).sum() for field in fields(Channels)],
+        hub.evaluate,
+        advance,
+        rounds=rounds,
+        calls=calls,
+    )
+
+
+def _row(what: str, n: int, timing: Paired, bound: float | None) -> Row:
     target = "reported" if bound is None else f"at most {bound * 1e3:g} ms"
     ok = bound is None or timing.ours_s <= bound
     more = {"ns a node": timing.ours_s * 1e9 / n}
-    return Row(f"tick of {n} nodes", "ms", timing.baseline_s * 1e3, timing.ours_s * 1e3, timing.ratio, target, ok, more)
+    return Row(
+        f"{what} nodes" if what.startswith("tick") else what,
+        "ms",
+        timing.baseline_s * 1e3,
+        timing.ours_s * 1e3,
+        timing.ratio,
+        target,
+        ok,
+        more,
+    )
 
 
 class _World:
@@ -113,3 +170,29 @@ class _World:
         noise = 0.3 * self._random.standard_normal(n)
         phasor = np.exp(1j * (turned + self._offsets + noise))
         self.channels = Channels(ids=self._ids, time_us=self.now_us - age_us, phasor=phasor, **self._fixed)
+
+
+class _Hub:
+    """The hub's table and evaluator, with one channel a node in each band."""
+
+    def __init__(self, n: int, bands: int) -> None:
+        plan = {f"band{k}": BandSection(frequency_hz=_OMEGA / (2.0 * math.pi), tau_s=_TAU_S) for k in range(bands)}
+        self._table = ChannelTable()
+        self._bands = bands
+        for node in range(n):
+            for band, name in enumerate(plan):
+                self._table.row(RowKey(f"n{node}", name, "c"), node=node, band=band, max_age_s=2.0, capability=1.0)
+        self._table["flags"][:] = int(Flags.VALID)
+        self._table["alive"][:] = True
+        self._evaluator = MeshEvaluator(HubConfig(bands=plan), self._table)
+        self._now_us = 0
+
+    def take(self, world: _World) -> None:
+        """Write what the nodes say into the table, as frames would have."""
+        self._now_us = world.now_us
+        for name in _COLUMNS:
+            self._table[name][:] = np.repeat(getattr(world.channels, name), self._bands)
+
+    def evaluate(self) -> None:
+        """Evaluate, as at a tick."""
+        self._evaluator.evaluate(self._now_us)

@@ -152,6 +152,8 @@ class About(Announcement):
     config_sha256: Text
     boot: Annotated[int, Field(ge=0, lt=1 << 32)]
     pid: Count
+    host: Text = ""
+    """The machine's name: where two nodes of one id are to be looked for."""
     mode: Literal["normal", "last_good", "safe"] = "normal"
     """``last_good``: its configuration was refused, it runs with the one before; ``safe``: it starts no devices."""
     mode_why: Text = ""
@@ -195,6 +197,9 @@ class OutputState(Announcement):
     """``alone``: the hub is gone, and the output follows the node's own rhythm."""
     why: Text
     values: Annotated[dict[str, Finite], BeforeValidator(few)]
+    hub_boot: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
+    id: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
+    """With ``hub_boot``: the command that it obeys; null where it obeys none of the hub's."""
 
 
 M = TypeVar("M", bound=Announcement)

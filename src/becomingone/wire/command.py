@@ -45,16 +45,36 @@ class OutputCommand:
     values: Mapping[str, float]
 
 
-def encode_command(command: OutputCommand) -> bytes:
+def encode_command(command: OutputCommand, values: bytes | None = None) -> bytes:
     """Encode a command; equal commands give equal bytes.
+
+    Parameters
+    ----------
+    command : OutputCommand
+        The command.
+    values : bytes, optional
+        What `encode_values` gives for its values, where many commands share them.
 
     Raises
     ------
     FrameError
         When a value is not finite.
     """
-    values = {name: single(value, name) for name, value in command.values.items()}
-    return cbor.encode({1: command.boot, 2: command.id, 3: command.expires_us, 4: values})
+    start = (command.boot, command.id, command.expires_us)
+    fields = b"".join(bytes((key,)) + cbor.uint(number) for key, number in enumerate(start, 1))
+    return cbor.head(cbor.MAP, 4) + fields + b"\x04" + (values or encode_values(command.values))
+
+
+def encode_values(values: Mapping[str, float]) -> bytes:
+    """Encode the values of a command.
+
+    Raises
+    ------
+    FrameError
+        When one is not finite.
+    """
+    named: dict[Any, float] = {name: single(value, name) for name, value in values.items()}
+    return cbor.encode(named)
 
 
 def decode_command(payload: bytes, role: str) -> OutputCommand:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from becomingone.wire.announce import Announcement, Finite, Name, Some, Text, few
+from becomingone.wire.announce import Announcement, Count, Finite, Name, Some, Text, few
 from becomingone.wire.command import MAX_VALUES
 from becomingone.wire.fields import UINT64
 from becomingone.wire.verbs import MAX_LINES
@@ -60,7 +60,25 @@ class Request(Announcement):
     `becomingone.wire.command.read_values` checks the values against the output's role.
     """
 
-    values: Annotated[dict[Name, Finite], BeforeValidator(few), Field(min_length=1, max_length=MAX_VALUES)]
+    values: Annotated[dict[Name, Finite], BeforeValidator(few), Field(min_length=1, max_length=MAX_VALUES)] | None
+    """None: take back what was asked for."""
     hold_s: Annotated[float, Field(gt=0, le=MAX_HOLD_S, allow_inf_nan=False)] = 10.0
     """How long it is to hold, s."""
     why: Text = ""
+    token: Name | None = None
+    """Chosen anew for each request: names the topic of the answer. Without one nobody waits for an answer."""
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+    """A request takes the place of one that has no greater priority."""
+
+
+class Answer(Announcement):
+    """What became of a request to an output, topic ``answer/<node>/<token>``."""
+
+    node: Name
+    device: Name
+    token: Name | None
+    time_us: Count
+    """Mesh time, µs."""
+    result: Literal["done", "refused", "unanswered"]
+    """``unanswered``: the output was told, and has not said in time that it obeys; the hub goes on telling it."""
+    why: Text

@@ -39,7 +39,9 @@ PERSON: Final = b"becomingone/1"
 KEY_PERSON: Final = b"becomingone/key"
 """BLAKE2's personalisation of the derivation of a node's key."""
 
-_ENTRY: Final = bytes((SEAL_KEY, 0x40 | MAC_BYTES))  # key 23, byte string of 16
+ENTRY: Final = bytes((SEAL_KEY, 0x40 | MAC_BYTES))
+"""What stands before the MAC at the end of a sealed map: key 23, byte string of 16."""
+
 _FIRST_ENTRY: Final = re.compile(rb"(?:[\xa1-\xb7]|\xb8.)\x01(?:([\x00-\x17])|\x18(.)|\x19(..)|\x1a(....))", re.DOTALL)
 _FIELD: Final = b'"mac":"'
 _FIELD_END: Final = b'"}'
@@ -90,7 +92,7 @@ def seal(key: bytes, topic: str, payload: bytes, epoch: int) -> bytes:
     FrameError
         ``type``: it is no map of at most 254 entries.
     """
-    covered = with_entry(payload) + _ENTRY
+    covered = with_entry(payload) + ENTRY
     return covered + _mac(key, topic, epoch, covered)
 
 
@@ -115,7 +117,7 @@ def open_sealed(key: bytes, topic: str, payload: bytes, epoch: int) -> bytes:
         ``oversize``, ``unsealed`` (there is no MAC where it belongs) or ``forged`` (it is not the right one).
     """
     _check_size(payload)
-    if payload[-MAC_BYTES - len(_ENTRY) : -MAC_BYTES] != _ENTRY:
+    if payload[-MAC_BYTES - len(ENTRY) : -MAC_BYTES] != ENTRY:
         raise FrameError("unsealed", f"a sealed map ends with key {SEAL_KEY} and {MAC_BYTES} bytes")
     _check_mac(key, topic, epoch, payload[:-MAC_BYTES], payload[-MAC_BYTES:])
     return payload
@@ -178,13 +180,24 @@ def with_entry(payload: bytes) -> bytes:
     raise FrameError("type", "only one deterministic CBOR map of at most 254 entries can be sealed")
 
 
-def _mac(key: bytes, topic: str, epoch: int, covered: bytes) -> bytes:
+def mac_state(key: bytes, topic: str, epoch: int) -> hashlib.blake2b:
+    """Begin the MAC of a message; copied and updated with what it covers of the payload, its digest is the MAC.
+
+    For whoever checks many messages of one topic and epoch. Parameters as in `seal`.
+    """
+    return hashlib.blake2b(_context(topic, epoch), digest_size=MAC_BYTES, key=key, person=PERSON)
+
+
+def _context(topic: str, epoch: int) -> bytes:
     if not 0 <= epoch <= UINT32:
         msg = f"an epoch is 0..{UINT32}, not {epoch}"
         raise ValueError(msg)
     name = topic.encode()
-    context = len(name).to_bytes(2, "big") + name + epoch.to_bytes(4, "big")
-    return hashlib.blake2b(context + covered, digest_size=MAC_BYTES, key=key, person=PERSON).digest()
+    return len(name).to_bytes(2, "big") + name + epoch.to_bytes(4, "big")
+
+
+def _mac(key: bytes, topic: str, epoch: int, covered: bytes) -> bytes:
+    return hashlib.blake2b(_context(topic, epoch) + covered, digest_size=MAC_BYTES, key=key, person=PERSON).digest()
 
 
 def _check_size(payload: bytes) -> None:

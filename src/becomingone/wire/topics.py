@@ -235,6 +235,24 @@ class Topics:
         return f"{self.base}/hub/state"
 
     @property
+    def hub_about(self) -> str:
+        """Which hub it is, and where."""
+        return f"{self.base}/hub/about"
+
+    @property
+    def hub_health(self) -> str:
+        """The hub's vital figures."""
+        return f"{self.base}/hub/health"
+
+    def witness(self, layer: str) -> str:
+        """Build the topic of what a layer of the hub's witnesses said last."""
+        return f"{self.base}/witness/{layer}"
+
+    def audit(self, name: str, what: str) -> str:
+        """Build the topic of what a witness hub says: ``state``, ``report`` or ``event``."""
+        return f"{self.base}/audit/{name}/{what}"
+
+    @property
     def snapshot(self) -> str:
         """The whole state of the mesh, as JSON."""
         return f"{self.base}/snapshot"
