@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from becomingone.hub.dispatch import Seal
+from becomingone.hub.sender import Seal
 from becomingone.wire.command import NodeCommand, encode_node_command
 from becomingone.wire.topics import Topics
 from becomingone.wire.verbs import Value, Verb

@@ -10,22 +10,27 @@ from pydantic import Field, model_validator
 from becomingone.broker.settings import BrokerSettings
 from becomingone.config.sections import CellConfig, Name, Positive, Section
 from becomingone.config.security import HubSecurity
+from becomingone.hub.audit import AuditSection
+from becomingone.hub.emergence.section import EmergenceSection
+from becomingone.hub.home_assistant.section import HomeAssistantSection
+from becomingone.hub.masters.sections import MasterSection, SyncLayerSection
+from becomingone.hub.memory.recorder import RememberSection
+from becomingone.hub.memory.section import MemorySection
+from becomingone.hub.mesh_section import MeshSection
+from becomingone.hub.quarantine import QuarantineSection
+from becomingone.hub.relay_section import ChildName, ChildSection, RelaySection
+from becomingone.hub.rules.section import DispatchSection
+from becomingone.hub.we import WeSection, check_bands
+from becomingone.hub.web.section import HttpSection
+from becomingone.hub.witnessing.section import WitnessingSection
 
 _LEAST_INTERVALS = 3.0
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """What `becomingone config check` prints of a file."""
 
-OperatorVerb = Literal["identify", "reload", "loglevel", "log", "restart"]
-"""Those of `becomingone.wire.verbs.OPERATORS`."""
-
-
-class MasterSection(Section):
-    """The slow transducer."""
-
-    tau_s: Annotated[
-        Positive, Field(le=86_400, description="time over which each channel's offset to the mean field is learnt, s")
-    ] = 60.0
+OperatorVerb = Literal["identify", "reload", "loglevel", "log", "restart", "forget"]
+"""Those of `becomingone.wire.verbs.OPERATORS`, and to forget a node that will not come back."""
 
 
 class DecisionSection(Section):
@@ -55,29 +60,6 @@ class IngestSection(Section):
         return max(self.max_age_periods * period_s, _LEAST_INTERVALS * interval_s)
 
 
-class SyncSection(Section):
-    """The mesh's field, which the nodes' control oscillators follow."""
-
-    enabled: Annotated[bool, Field(description="publish sync/<band>")] = True
-
-
-class DispatchSection(Section):
-    """How outputs are driven."""
-
-    rate_hz: Annotated[float, Field(gt=0, le=50, description="commands a second to each output, at most")] = 20.0
-    expiry_s: Annotated[Positive, Field(le=60, description="seconds after which a command is void")] = 1.0
-    band: Annotated[Name | None, Field(description="the band that outputs follow; default: the dominant one")] = None
-
-
-class MemorySection(Section):
-    """What nodes keep until it is committed here."""
-
-    max_mb: Annotated[Positive, Field(le=1e6, description="room on the disk, MB; full: the oldest goes")] = 1000.0
-    commit_s: Annotated[
-        Positive, Field(le=60, description="seconds between commits; nodes hear of them after that")
-    ] = 0.5
-
-
 class OperateSection(Section):
     """What operators may have nodes do."""
 
@@ -87,6 +69,7 @@ class OperateSection(Section):
         "loglevel",
         "log",
         "restart",
+        "forget",
     )
     per_minute: Annotated[float, Field(gt=0, le=600, description="requests a minute for each node, at most")] = 30.0
 
@@ -94,14 +77,34 @@ class OperateSection(Section):
 class HubBody(Section):
     """How a hub works, whatever cell and broker it belongs to."""
 
+    mode: Annotated[
+        Literal["full", "witness"],
+        Field(description="full: the cell's hub; witness: only observes, and audits what the cell's hub says"),
+    ] = "full"
     tick_hz: Annotated[float, Field(ge=1, le=200, description="evaluations of the mesh a second")] = 20.0
+    mesh: MeshSection = MeshSection()
     master: MasterSection = MasterSection()
     decision: DecisionSection = DecisionSection()
     ingest: IngestSection = IngestSection()
-    sync: SyncSection = SyncSection()
+    sync: SyncLayerSection = SyncLayerSection()
     dispatch: DispatchSection = DispatchSection()
     operate: OperateSection = OperateSection()
+    emergence: EmergenceSection = EmergenceSection()
+    we: WeSection = WeSection()
+    relay: RelaySection = RelaySection()
+    children: Annotated[
+        dict[ChildName, ChildSection],
+        Field(max_length=4096, description="cells within this one whose sums are taken, by name"),
+    ] = {}  # noqa: RUF012 - pydantic copies it
+    witnessing: WitnessingSection = WitnessingSection()
     memory: MemorySection = MemorySection()
+    remember: RememberSection = RememberSection()
+    audit: AuditSection = AuditSection()
+    quarantine: QuarantineSection = QuarantineSection()
+    home_assistant: HomeAssistantSection = HomeAssistantSection()
+    http: HttpSection = HttpSection()
+    snapshot_s: Annotated[float, Field(ge=1, le=60, description="seconds between snapshots")] = 1.0
+    health_s: Annotated[float, Field(ge=1, le=3600, description="seconds between the hub's health messages")] = 30.0
 
 
 class HubConfig(CellConfig, HubBody):
@@ -119,7 +122,7 @@ class HubConfig(CellConfig, HubBody):
 
     @model_validator(mode="after")
     def _check_dispatch(self) -> HubConfig:
-        if self.dispatch.band is not None and self.dispatch.band not in self.bands:
-            msg = f"dispatch.band: the plan has no band {self.dispatch.band}; it has {', '.join(self.bands)}"
-            raise ValueError(msg)
+        self.dispatch.check_bands(self.bands)
+        for name, pair in self.we.pairs.items():
+            check_bands(name, pair, self.bands)
         return self

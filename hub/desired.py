@@ -43,7 +43,7 @@ class DesiredConfigs:
         topics: Topics,
         trust: Trust,
         link: Link,
-        event: Callable[[dict[str, Any]], None],
+        event: Callable[[dict[str, Any]], object],
     ) -> None:
         self._wanted = config.desired
         self._topics = topics

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from becomingone.broker.kept_receiver import Verdict
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.config import IngestSection
-from becomingone.hub.frame_log import StreamKey
+from becomingone.hub.described import described_row
 from becomingone.hub.kept import KeptFrames
+from becomingone.hub.live import QuickStream, last_of, store
+from becomingone.hub.memory.protocol import StreamKey
 from becomingone.hub.roster import Member, Roster
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.table import ChannelTable
 from becomingone.hub.trust import Trust
 from becomingone.kairos.bands import Band
 from becomingone.wire.frame import Flags, PhaseFrame, decode_frame
+from becomingone.wire.layout import Live
 from becomingone.wire.replay import Order
 from becomingone.wire.topics import Topics
 
-_BAND_TOLERANCE = 1e-6
-"""Relative difference up to which a node's band counts as the cell's."""
+_SURE_US: Final = 1_000.0
+"""What is so near to a bound of time, µs, is decided by the exact comparison."""
 
-MAX_ROWS: Final = 65_536
-"""Channels times bands of a cell; they are never forgotten while the hub runs."""
-
-MAX_NODE_ROWS: Final = 4096
-"""Channels times bands of one node, so that none takes the others' place."""
+_HISTORICAL: Final = int(Flags.HISTORICAL)
 
 
 @dataclass(slots=True)
@@ -36,6 +35,14 @@ class _Stream:
 
     row: int
     order: Order = field(default_factory=Order)
+
+
+def _never(_node: str, _now_ns: int) -> bool:
+    return False
+
+
+def _nobody(_rows: Sequence[int]) -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -60,6 +67,10 @@ class Ingest:
         Tells whose frames they are.
     kept : KeptFrames or None
         Takes what nodes keep until it is committed; None: nothing is committed here.
+    held : callable
+        Tells whether a node, by its id, is left out at an instant of the monotonic clock.
+    stored : callable
+        Called with the rows of the table that have just changed.
     """
 
     topics: Topics
@@ -70,8 +81,12 @@ class Ingest:
     refused: Counter[str] = field(default_factory=Counter[str])
     trust: Trust = field(default_factory=Trust)
     kept: KeptFrames | None = None
+    held: Callable[[str, int], bool] = _never
+    stored: Callable[[Sequence[int]], None] = _nobody
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
+    _quick: dict[str, QuickStream] = field(default_factory=dict[str, QuickStream])
+    _lives: int = 0
 
     def take(self, topic: str, payload: bytes, *, now_us: int, now_ns: int) -> FrameError | None:
         """Take a message from below ``node/+/phase``.
@@ -99,6 +114,8 @@ class Ingest:
             self.refused["no_about"] += 1
             return FrameError("no_about", f"{levels.node} has announced nothing yet")
         try:
+            if self.held(member.id, now_ns):
+                raise FrameError("quarantined", f"{member.id} is left out for a while")
             frame = decode_frame(payload)
             stream = self._streams.get(topic)
             if self._settled(member, levels.rest, frame, payload, stream, life=life):
@@ -109,10 +126,75 @@ class Ingest:
             member.refused[error.reason] += 1
             return error
         member.missing += stream.order.take(frame.boot, frame.seq)
-        self.frames += 1
         member.frames += 1
-        self.table.store(stream.row, frame)
+        self._store([stream.row], [last_of(frame)])
+        self._remember(topic, member, levels.rest, stream, life=life)
         return None
+
+    def take_batch(
+        self, messages: Sequence[tuple[str, bytes]], *, now_us: int, now_ns: int
+    ) -> list[tuple[str, FrameError]]:
+        """Take messages as `take` would, one after the other.
+
+        Where a stream's last frame was an ordinary one, the next very likely is, too: nothing needs to be looked up for
+        it, and what it says is stored together with the others'. Whatever is not ordinary goes the way of `take`.
+
+        Returns
+        -------
+        list of (str, FrameError)
+            Topic and reason of each that was refused.
+        """
+        refused: list[tuple[str, FrameError]] = []
+        rows: list[int] = []
+        figures: list[Live] = []
+        latest_us = now_us + self.rules.max_ahead_s * 1e6 - _SURE_US
+        begins_us = self.trust.begins_us + _SURE_US
+        for topic, payload in messages:
+            if self._lives != self.trust.lives:
+                self._lives = self.trust.lives
+                self._quick.clear()
+            quick = self._quick.get(topic)
+            opened = quick.open(payload) if quick is not None else None
+            if quick is not None and opened is not None:
+                boot, seq, live = opened
+                order = quick.order
+                if (
+                    boot == order.boot
+                    and seq > order.seq
+                    and begins_us < live[0] < latest_us
+                    and now_us - live[0] < quick.max_age_us
+                    and not live[-1] & _HISTORICAL
+                ):
+                    member = quick.member
+                    member.missing += seq - order.seq - 1
+                    member.frames += 1
+                    member.heard_ns = now_ns
+                    order.seq = seq
+                    rows.append(quick.row)
+                    figures.append(live)
+                    continue
+            self._store(rows, figures)
+            rows, figures = [], []
+            error = self.take(topic, payload, now_us=now_us, now_ns=now_ns)
+            if error is not None:
+                refused.append((topic, error))
+        self._store(rows, figures)
+        return refused
+
+    def _store(self, rows: list[int], figures: list[Live]) -> None:
+        if rows:
+            store(self.table, rows, figures)
+            self.frames += len(rows)
+            self.stored(rows)
+
+    def _remember(
+        self, topic: str, member: Member, rest: tuple[str, ...], stream: _Stream, *, life: int | None
+    ) -> None:
+        """Take the stream's next frame quickly, unless its node keeps them."""
+        if topic not in self._quick and (self.kept is None or not self._kept(member, rest[1])):
+            mac = None if life is None else self.trust.mac(member.id, topic, life)
+            max_age_us = float(self.table.floats("max_age_s")[stream.row]) * 1e6 - _SURE_US
+            self._quick[topic] = QuickStream(stream.row, stream.order, member, max_age_us, mac)
 
     def _settled(
         self,
@@ -150,6 +232,7 @@ class Ingest:
     def described(self, node: str) -> None:
         """Look a node's channels up again at its next frames: its description has changed."""
         prefix = self.topics.node(node, "")
+        self._quick = {topic: quick for topic, quick in self._quick.items() if quick.member.id != node}
         for topic, stream in self._streams.items():
             if topic.startswith(prefix):
                 self._refresh(topic, stream)
@@ -159,7 +242,7 @@ class Ingest:
         member = self.roster.get(levels.node)
         if member is not None:
             try:
-                stream.row = self._row(member, levels.rest)
+                stream.row = described_row(member, levels.rest, bands=self.bands, table=self.table, rules=self.rules)
             except FrameError:
                 # Described no more: it counts no more, and frames that still come find no row.
                 if stream.row >= 0:
@@ -167,44 +250,9 @@ class Ingest:
                 stream.row = -1
 
     def _enrol(self, topic: str, member: Member, rest: tuple[str, ...]) -> _Stream:
-        stream = _Stream(self._row(member, rest))
+        stream = _Stream(described_row(member, rest, bands=self.bands, table=self.table, rules=self.rules))
         self._streams[topic] = stream
         return stream
-
-    def _row(self, member: Member, rest: tuple[str, ...]) -> int:
-        """Give the table's row of a channel that its node has described.
-
-        Raises
-        ------
-        FrameError
-            ``no_about``, ``unknown_channel``, ``unknown_band``, ``band_mismatch`` or ``too_many_channels``.
-        """
-        if member.about is None:
-            raise FrameError("no_about", f"{member.id} has not described itself yet")
-        band_name, channel_name = rest if len(rest) == 2 else ("", "")
-        channel = next((c for c in member.about.channels if c.name == channel_name), None)
-        if channel is None or band_name not in channel.bands or band_name not in member.about.bands:
-            raise FrameError("unknown_channel", f"{member.id} has described no such channel and band: {'/'.join(rest)}")
-        number = next((n for n, band in enumerate(self.bands) if band.name == band_name), None)
-        if number is None:
-            raise FrameError("unknown_band", f"the cell's plan has no band {band_name}")
-        ours, theirs = self.bands[number].frequency_hz, member.about.bands[band_name].frequency_hz
-        if abs(theirs - ours) > _BAND_TOLERANCE * ours:
-            raise FrameError(
-                "band_mismatch", f"{band_name} is {ours:g} Hz in this cell and {theirs:g} Hz on {member.id}"
-            )
-        key = RowKey(member.id, band_name, channel_name)
-        if key not in self.table:
-            if member.rows >= MAX_NODE_ROWS or len(self.table) >= MAX_ROWS:
-                raise FrameError("too_many_channels", f"at most {MAX_NODE_ROWS} channels and bands a node are taken")
-            member.rows += 1
-        return self.table.row(
-            key,
-            node=member.number,
-            band=number,
-            max_age_s=self.rules.max_age_s(self.bands[number].period_s, channel.interval_s),
-            capability=member.about.capability,
-        )
 
     def _check(self, member: Member, stream: _Stream, frame: PhaseFrame, *, life: int | None, now_us: int) -> None:
         if stream.row < 0:

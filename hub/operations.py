@@ -43,6 +43,9 @@ travel."""
 
 _LOG = logging.getLogger(__name__)
 
+FORGET: Final = "forget"
+"""What the hub does itself: see `becomingone.hub.forget`."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -57,6 +60,10 @@ class _Asked:
 class _Pending:
     asked: _Asked
     timer: Timer
+
+
+def _cannot_forget(_node: str) -> None:
+    raise FrameError("not_allowed", "this hub forgets nobody")
 
 
 class Operations:
@@ -82,6 +89,8 @@ class Operations:
         Counts and tells of what is refused.
     event : callable
         Gets the content of an event for every request that was answered.
+    forget : callable, optional
+        Forgets a node, given its id, or raises a `FrameError`.
     """
 
     def __init__(
@@ -96,7 +105,8 @@ class Operations:
         clock: MeshClock,
         scheduler: Scheduler,
         refuse: Callable[[Message, FrameError | TopicError], None],
-        event: Callable[[dict[str, Any]], None],
+        event: Callable[[dict[str, Any]], object],
+        forget: Callable[[str], None] = _cannot_forget,
     ) -> None:
         self._topics = topics
         self._link = link
@@ -108,6 +118,7 @@ class Operations:
         self._scheduler = scheduler
         self._refuse = refuse
         self._event = event
+        self._forget = forget
         self._pending: dict[int, _Pending] = {}
         self._tokens = Tokens()
         self._pace = Bucket(REQUESTS_PER_S, REQUESTS_AT_ONCE)
@@ -187,9 +198,16 @@ class Operations:
         return _Asked(node, verb, operation.token), operation
 
     def _send(self, asked: _Asked, operation: Operation) -> None:
-        verb = verb_of(asked.verb)
-        if verb not in self._rules.verbs:
+        if asked.verb != FORGET:
+            verb_of(asked.verb)
+        if asked.verb not in self._rules.verbs:
             raise FrameError("not_allowed", f"operators may ask for {', '.join(self._rules.verbs) or 'nothing'}")
+        if asked.verb == FORGET:
+            self._forget(asked.node)
+            _LOG.info("node %s: forgotten, as an operator asks: %r", asked.node, operation.why)
+            self._answer(asked, "done", "what the broker had stored of it is gone")
+            return
+        verb = verb_of(asked.verb)
         arguments = read_arguments(verb, operation.arguments)
         absence = self._absence(asked.node)
         if absence is not None:

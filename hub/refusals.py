@@ -24,7 +24,7 @@ class RefusalLog:
         Gets the content of an event whenever messages in a node's name that no honest member sends are reported.
     """
 
-    def __init__(self, topics: Topics, distrust: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, topics: Topics, distrust: Callable[[dict[str, Any]], object]) -> None:
         self._topics = topics
         self._distrust = distrust
         self._audit = Audit(self._tell)

@@ -43,6 +43,8 @@ class Member:
         Its rows in the channel table.
     told : dict of str to int
         Bytes of what is kept of it, by kind.
+    cell : bool
+        Whether it is a cell within this one, which says for itself when it is there.
     """
 
     number: int
@@ -58,6 +60,12 @@ class Member:
     rebirth_ns: int | None = None
     rows: int = 0
     told: dict[str, int] = field(default_factory=dict[str, int])
+    cell: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether it has said, and nobody has withdrawn since, how or what it is."""
+        return self.state is not None or self.about is not None
 
     @property
     def silence_ns(self) -> int:
@@ -121,6 +129,12 @@ class Roster:
         self._told = told
         member.told[kind] = size
 
+    def release(self, member: Member) -> None:
+        """Give up what a member has told; its number stays its own."""
+        self._told -= sum(member.told.values())
+        member.told.clear()
+        member.state = member.about = member.health = None
+
     def listen(self, now_ns: int) -> None:
         """Take note that nothing could be heard until now: no earlier silence counts."""
         self._listening_ns = now_ns
@@ -131,6 +145,7 @@ class Roster:
             member
             for member in self.members
             if member.state in (State.INIT, State.READY)
+            and not member.cell
             and now_ns - max(member.heard_ns, member.given_up_ns, self._listening_ns) > member.silence_ns
         ]
 
@@ -139,7 +154,9 @@ class Roster:
         return [
             member
             for member in self.members
-            if member.state not in (State.INIT, State.READY) and now_ns - member.heard_ns < NANOSECONDS
+            if member.state not in (State.INIT, State.READY)
+            and not member.cell
+            and now_ns - member.heard_ns < NANOSECONDS
         ]
 
     def give_up(self, member: Member, now_ns: int) -> None:

@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from becomingone.broker.link import Link, LinkFactory, Message, Will
+from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
 from becomingone.broker.sys_metrics import SysMetrics
-from becomingone.errors import FrameError, TopicError
+from becomingone.hub.account import HubAccount
 from becomingone.hub.clock_server import ClockServer
-from becomingone.hub.collapse import Collapses
 from becomingone.hub.commands import NodeCommands
 from becomingone.hub.config import HubConfig
-from becomingone.hub.descriptions import Descriptions
 from becomingone.hub.desired import DesiredConfigs
 from becomingone.hub.dispatch import Dispatch
-from becomingone.hub.epochs import EpochStore
 from becomingone.hub.events import Events, compact
-from becomingone.hub.frame_log import FrameLog
-from becomingone.hub.ingest import Ingest
+from becomingone.hub.family import Family
+from becomingone.hub.home_assistant.discovery import Discovery
+from becomingone.hub.intake import Intake
 from becomingone.hub.kept import KeptFrames
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.operations import Operations
+from becomingone.hub.pace import Pace
+from becomingone.hub.parts import Parts
 from becomingone.hub.publish import FigurePublisher
-from becomingone.hub.rebirth import RebirthRequests
-from becomingone.hub.refusals import RefusalLog
+from becomingone.hub.rest import Rest
+from becomingone.hub.rivals import Rivals
 from becomingone.hub.roster import Roster
 from becomingone.hub.snapshot import Milestones, snapshot
+from becomingone.hub.standing import Standing
 from becomingone.hub.state import MeshState
-from becomingone.hub.states import NodeStates
 from becomingone.hub.sync import SyncPublisher
 from becomingone.hub.table import ChannelTable
 from becomingone.hub.trust import Trust
-from becomingone.scheduling import NANOSECONDS, MeshClock, Repeating, Scheduler
+from becomingone.scheduling import NANOSECONDS, Repeating
 from becomingone.wire.announce import State
 from becomingone.wire.topics import Topics
 
 FIGURES_HZ: Final = 10.0
 """The figures' topics change at most so often a second."""
 
-SNAPSHOT_S: Final = 1.0
-"""Seconds between snapshots."""
+LOOK_S: Final = 1.0
+"""Seconds between looks at who is unsure, what is desired and what Home Assistant has to be told."""
+
+SILENCE_NS: Final = 250_000_000
+"""ns between looks for nodes that have been silent for too long."""
+
+STALLED_TICKS: Final = 20.0
+"""Ticks that may be missing before the hub says of itself that it is not well; at least a second of them."""
 
 
 class Hub:
@@ -53,236 +60,325 @@ class Hub:
     ----------
     config : HubConfig
         The cell, its band plan, the hub's pace and rules.
-    boot : int
-        The hub's boot id.
-    links : callable
-        Makes the link to the broker.
-    clock : MeshClock
-        The hub's clock, which is the mesh's.
-    scheduler : Scheduler
-        Gives the turns.
-    epochs : EpochStore, optional
-        Keeps the nodes' newest lives over the hub's restarts, in an authenticated cell.
-    frames : FrameLog, optional
-        Where frames that nodes keep are committed; without it nothing is acknowledged, and they keep them.
+    machine : HubMachine
+        What it stands on.
+
+    Attributes
+    ----------
+    snapshot : mapping
+        The last one, as it was published; empty before the first.
     """
 
-    def __init__(
-        self,
-        config: HubConfig,
-        *,
-        boot: int,
-        links: LinkFactory,
-        clock: MeshClock,
-        scheduler: Scheduler,
-        epochs: EpochStore | None = None,
-        frames: FrameLog | None = None,
-    ) -> None:
+    def __init__(self, config: HubConfig, machine: HubMachine) -> None:
         self.config = config
-        self.refused: Counter[str] = Counter()
-        self.milestones = Milestones()
+        self.snapshot: Mapping[str, Any] = {}
+        clock, scheduler, boot = machine.clock, machine.scheduler, machine.boot
+        self._machine = machine
         self._clock = clock
         self._scheduler = scheduler
-        self._topics = Topics(config.root, config.cell)
-        self._link: Link = links(self._topics.client_id("hub"), Will(self._topics.hub_state, State.LOST.encode()))
-        self._presence = Presence(self._link, self._topics.hub_state, scheduler)
-        self._event = Events(self._topics, self._link, clock).tell
-        self._bands = config.band_plan()
-        self._roster = Roster()
-        self._table = ChannelTable()
-        self._trust = Trust.of(config, now_us=clock.now_us(), store=epochs)
-        self._descriptions = Descriptions(self._topics, self._roster, self._trust, clock)
-        self._refusals = RefusalLog(self._topics, lambda content: self._event("distrusted", content))
-        self._kept = (
-            KeptFrames(self._topics, boot, log=frames, link=self._link, trust=self._trust, refuse=self._refuse)
-            if frames is not None
-            else None
-        )
-        self._states = NodeStates(self._descriptions, self._table, refuse=self._refuse, event=self._event)
-        self._ingest = Ingest(
-            self._topics,
-            self._bands,
-            self._roster,
-            self._table,
-            rules=config.ingest,
-            refused=self.refused,
-            trust=self._trust,
-            kept=self._kept,
-        )
-        self._clock_server = ClockServer(
-            self._topics, boot, link=self._link, clock=clock, trust=self._trust, refuse=self._refuse
-        )
-        self._evaluator = MeshEvaluator(config, self._table)
-        self._figures = FigurePublisher(self._topics, self._retain)
-        self._dispatch = Dispatch.of(config.dispatch, self._topics, boot, self._trust.seal)
-        self._sync = SyncPublisher.of(config, self._topics, boot, self._link.publish)
-        commands = NodeCommands(self._topics, boot, seal=self._trust.seal, publish=self._command)
-        self._rebirths = RebirthRequests(commands)
-        self.operations = Operations(
-            self._topics,
-            link=self._link,
+        topics = self._topics = Topics(config.root, config.cell)
+        link: Link = machine.links(topics.client_id("hub"), Will(topics.hub_state, State.LOST.encode()))
+        self._link = link
+        self._presence = Presence(link, topics.hub_state, scheduler)
+        self._events = Events(topics, link, clock, boot)
+        event = self._events.tell
+        roster, table = self._roster, self._table = Roster(), ChannelTable()
+        trust = self._trust = Trust.of(config, now_us=clock.now_us(), store=machine.epochs)
+        commands = NodeCommands(topics, boot, seal=trust.seal, publish=self._command)
+        standing = Standing(table, roster, tell=event)
+        self._intake = Intake(
+            config,
+            topics,
+            roster=roster,
+            table=table,
+            trust=trust,
+            standing=standing,
+            link=link,
+            clock=clock,
             commands=commands,
-            roster=self._roster,
-            trust=self._trust,
+            tell=event,
+        )
+        refuse = self._intake.refuse
+        self._clock_server = ClockServer(topics, boot, link=link, clock=clock, trust=trust, refuse=refuse)
+        self.operations = Operations(
+            topics,
+            link=link,
+            commands=commands,
+            roster=roster,
+            trust=trust,
             rules=config.operate,
             clock=clock,
             scheduler=scheduler,
-            refuse=self._refuse,
-            event=lambda content: self._event("operation", content),
+            refuse=refuse,
+            event=lambda content: event("operation", content),
+            forget=self._intake.forget.forget,
         )
-        drifted = partial(self._event, "drifted")
+        self.parts = Parts(
+            config,
+            machine,
+            roster=roster,
+            table=table,
+            standing=standing,
+            realign=self._realign,
+            publish=self._witnessed,
+            tell=event,
+        )
+        self._events.listeners.append(self.parts.event)
+        if machine.memory is not None:
+            machine.memory.watch(event)
+            self._intake.keep(
+                KeptFrames(
+                    topics,
+                    boot,
+                    log=machine.memory,
+                    link=link,
+                    trust=trust,
+                    refuse=refuse,
+                    committed=self.parts.committed,
+                )
+            )
+        self.family = Family(
+            config,
+            topics,
+            boot,
+            roster=roster,
+            table=table,
+            trust=trust,
+            clock=clock,
+            link=link,
+            parent_links=machine.parent_links,
+            refuse=refuse,
+            tell=event,
+        )
+        self._evaluator = MeshEvaluator(config, table)
+        self._figures = FigurePublisher(topics, self._retain)
+        self._sync = SyncPublisher.of(config, topics, boot, link.publish)
+        self._dispatch = Dispatch(
+            config.dispatch,
+            topics,
+            boot,
+            seal=trust.seal,
+            send=self._command,
+            roster=roster,
+            clock=clock,
+            scheduler=scheduler,
+            tell=event,
+            refuse=refuse,
+            table=table,
+            emerged=self.parts.emerged,
+            pairs=self.parts.pairs,
+            glance=self._evaluator.glance,
+        )
+        self._intake.ingest.stored = self._dispatch.moved
+        self._rest = Rest(
+            self._evaluator,
+            self._dispatch,
+            keep_alive_s=config.dispatch.keep_alive_s,
+            always=bool(config.children) or self.family.relay is not None,
+        )
+        self._events.listeners.append(lambda _id, kind, _time_us, content: self._dispatch.heard(kind, dict(content)))
         self._desired = DesiredConfigs(
-            config, boot, topics=self._topics, trust=self._trust, link=self._link, event=drifted
+            config, boot, topics=topics, trust=trust, link=link, event=partial(event, "drifted")
+        )
+        self._discovery = Discovery(config.home_assistant, topics, sorted(config.bands), roster, link)
+        self._pace = Pace(scheduler, 1.0 / config.tick_hz)
+        self._account = HubAccount(machine, self._pace)
+        self._rivals = (
+            Rivals(
+                machine.about,
+                topics=topics,
+                link=link,
+                scheduler=scheduler,
+                clock=clock,
+                trust=trust,
+                tell=event,
+                give_way=machine.give_way,
+                refuse=refuse,
+            )
+            if machine.about is not None
+            else None
         )
         self._latest = MeshState(clock.now_us(), ())
-        self._collapses = Collapses(config, self.milestones, self._event)
         self._broker: SysMetrics | None = None
         self._turns: list[Repeating] = []
+        self._heard_out_ns = 0
 
     @property
     def state(self) -> State:
         """How the hub is."""
         return self._presence.state
 
+    @property
+    def refused(self) -> Counter[str]:
+        """Messages that could be counted against no node, by reason."""
+        return self._intake.refused
+
+    @property
+    def milestones(self) -> Milestones:
+        """When it first published what people wait for."""
+        return self.parts.milestones
+
     def start(self) -> None:
         """Connect and begin to tick."""
-        link, base = self._link, self._topics.base
+        link = self._link
         link.on_up(self._connected)
         self._presence.state = State.READY
         self._presence.start()
-        if not self._trust.authenticated:
-            link.subscribe(f"{base}/node/+/state", self._states.take, qos=1)
-        link.subscribe(f"{base}/node/+/about", self._take_about, qos=1)
+        if self._rivals is not None:
+            self._rivals.start()
+        self._intake.start()
         self._clock_server.start()
-        if self._kept is not None:
-            self._kept.start()
         self._presence.on_confirmed(self._listen_to_the_described)
         self.operations.start()
+        self._discovery.start()
+        self._dispatch.start(link)
+        self.family.start()
         link.start()
-        for hertz, turn in (
-            (self.config.tick_hz, self._tick),
-            (min(FIGURES_HZ, self.config.tick_hz), self._publish_figures),
-            (self.config.dispatch.rate_hz, self._drive_outputs),
-            (1.0 / SNAPSHOT_S, self._publish_snapshot),
+        for seconds, turn in (
+            (1.0 / self.config.tick_hz, self._tick),
+            (1.0 / min(FIGURES_HZ, self.config.tick_hz), self._publish_figures),
+            (LOOK_S, self._look),
+            (self.config.snapshot_s, self._publish_snapshot),
+            (self.config.health_s, self._publish_health),
         ):
-            self._turns.append(Repeating(self._scheduler, int(NANOSECONDS / hertz), turn))
-        if self._kept is not None:
-            period_ns = int(self.config.memory.commit_s * NANOSECONDS)
-            self._turns.append(Repeating(self._scheduler, period_ns, self._kept.commit))
+            self._turns.append(Repeating(self._scheduler, int(seconds * NANOSECONDS), turn))
+        kept = self._intake.kept
+        if kept is not None:
+            self._turns.append(Repeating(self._scheduler, int(self.config.memory.commit_s * NANOSECONDS), kept.commit))
 
     def stop(self, done: Callable[[], None]) -> None:
         """Publish the last snapshot, take the figures back, say goodbye, call back."""
         for turn in self._turns:
             turn.cancel()
         self.operations.stop()
+        self._dispatch.close()
+        self._look()
         self._publish_snapshot()
         self._figures.withdraw()
-        if self._kept is not None:
-            self._kept.close()
+        self.close()
         self._presence.leave(done)
 
+    def close(self) -> None:
+        """Write down what is not written yet, and close the memory; all that there is to end before `start`."""
+        self.parts.close()
+        self.family.close()
+        if self._intake.kept is not None:
+            self._intake.kept.close()
+
+    def faults(self) -> dict[str, str]:
+        """Tell, by part, what is wrong with this hub; empty while it is well."""
+        faults: dict[str, str] = {}
+        if not self._link.connected:
+            faults["link"] = "no connection to the broker"
+        silence_s = self._pace.silence_s()
+        if silence_s > max(1.0, STALLED_TICKS / self.config.tick_hz):
+            faults["tick"] = f"the last tick was {silence_s:.1f} s ago"
+        if self._machine.memory is not None:
+            fault = self._machine.memory.figures().get("fault")
+            if fault:
+                faults["memory"] = str(fault)
+        return faults
+
+    def healths(self) -> dict[str, Mapping[str, Any]]:
+        """Give the nodes' vital figures."""
+        return {member.id: member.health.model_dump() for member in self._roster.members if member.health is not None}
+
     # -- what comes in ---------------------------------------------------------------------------------------------
-
-    def _refuse(self, message: Message, error: FrameError | TopicError) -> None:
-        known = error if isinstance(error, FrameError) else FrameError("topic", str(error))
-        self.refused[known.reason] += 1
-        self._refusals.note(message.topic, known, self._clock.monotonic_ns())
-
-    def _take_about(self, message: Message) -> None:
-        try:
-            member = self._descriptions.take_about(message)
-        except (FrameError, TopicError) as error:
-            self._refuse(message, error)
-            if isinstance(error, FrameError) and error.reason == "wrong_epoch":  # the broker's copy of an earlier life
-                self._ask_rebirth(message.topic, self._clock.monotonic_ns())
-        else:
-            self._ingest.described(member.id)
-
-    def _take_health(self, message: Message) -> None:
-        try:
-            self._descriptions.take_health(message)
-        except (FrameError, TopicError) as error:
-            self._refuse(message, error)
-
-    def _take_frame(self, message: Message) -> None:
-        now_ns = self._clock.monotonic_ns()
-        refusal = self._ingest.take(message.topic, message.payload, now_us=self._clock.mesh_us(now_ns), now_ns=now_ns)
-        if refusal is not None:
-            self._refusals.note(message.topic, refusal, now_ns)
-            if refusal.reason in ("no_about", "boot"):
-                self._ask_rebirth(message.topic, now_ns)
-
-    def _ask_rebirth(self, topic: str, now_ns: int) -> None:
-        node = self._topics.parse_node(topic).node
-        self._rebirths.ask(node, self._roster.get(node), now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
-
-    # -- what goes out ---------------------------------------------------------------------------------------------
 
     def _connected(self) -> None:
         self._figures.forget()
         self._desired.forget()
+        self._discovery.forget()
         self._roster.listen(self._clock.monotonic_ns())
 
     def _listen_to_the_described(self) -> None:
-        """Take health and frames, once the broker has given what it retained: without a description they mean nothing.
-
-        While the broker is still giving, what nodes publish overtakes their own stored descriptions.
-        """
         if self._broker is None:
-            if self._trust.authenticated:  # whoever says how a node is, that there is such a node is for it to prove
-                self._link.subscribe(f"{self._topics.base}/node/+/state", self._states.take, qos=1)
-            self._link.subscribe(f"{self._topics.base}/node/+/health", self._take_health)
-            self._link.subscribe(f"{self._topics.base}/node/+/phase/+/+", self._take_frame, qos=1)
+            self._intake.listen()
+            self._dispatch.listen(self._link)
             self._broker = SysMetrics(self._link)
+
+    # -- what goes out ---------------------------------------------------------------------------------------------
 
     def _retain(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, retain=True)
 
+    def _command(self, topic: str, payload: bytes) -> bool:
+        return self._link.publish(topic, payload, qos=1)
+
+    def _realign(self, node: str, band: str, phase: float, omega: float, time_us: int, valid_s: float) -> bool:
+        return self.operations.realign(node, band, phase=phase, omega=omega, time_us=time_us, valid_s=valid_s)
+
+    def _witnessed(self, layer: str, record: dict[str, Any]) -> None:
+        self._retain(self._topics.witness(layer), compact(record))
+
     def _tick(self) -> None:
+        self._pace.begin()
         now_ns = self._clock.monotonic_ns()
+        now_us = self._clock.mesh_us(now_ns)
+        if now_ns - self._heard_out_ns >= SILENCE_NS:
+            self._heard_out_ns = now_ns
+            self._give_up(now_ns)
+        if not self._rest.may(now_us, self._latest.time_us):
+            self._evaluate(now_us)
+        self._pace.end()
+
+    def _give_up(self, now_ns: int) -> None:
         for member in self._roster.silent(now_ns) if self._link.connected else ():
             # The broker sends it back to us, and only then does the roster change: one truth for all who listen.
             if self._link.publish(self._topics.state(member.id), State.LOST.encode(), qos=1, retain=True):
                 self._roster.give_up(member, now_ns)
-        self._latest = self._evaluator.evaluate(self._clock.mesh_us(now_ns))
+
+    def _evaluate(self, now_us: int) -> None:
+        self._latest = self._evaluator.evaluate(now_us)
         if self._sync is not None and self._link.connected:
             self._sync.take(self._latest, len(self._roster.members))
-        self._collapses.look(self._latest)
+        self.parts.take(self._latest)
+        self.family.take(self._latest)
+        self._dispatch.take(self._latest)
 
     def _publish_figures(self) -> None:
         if not self._link.connected:
             return
-        self._figures.take(self._latest)
+        self._figures.take(self._latest, self.parts.emerged())
         if self.milestones.first_coherence_us is None and any(
             band.valid and band.channels >= 2 for band in self._latest.bands
         ):
             self.milestones.first_coherence_us = self._clock.now_us()
 
+    def _look(self) -> None:
+        self._intake.look()
+        self._desired.look(self._roster.members)
+        self._discovery.look()
+        self._trust.keep()
+
     def _publish_snapshot(self) -> None:
         now_ns = self._clock.monotonic_ns()
-        for member in self._roster.unsure(now_ns):
-            self._rebirths.ask(member.id, member, now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
-        self._desired.look(self._roster.members)
+        ingest, kept = self._intake.ingest, self._intake.kept
         content = snapshot(
             self._latest,
             roster=self._roster,
             table=self._table,
             now_ns=now_ns,
-            frames=self._ingest.frames,
-            refused=self.refused,
+            frames=ingest.frames,
+            refused=self._intake.refused,
             milestones=self.milestones,
             broker=self._broker.figures.as_json() if self._broker is not None else {},
             authenticated=self._trust.authenticated,
             config_of=self._desired.seen,
-            kept=self._kept.figures() if self._kept is not None else {},
+            trust_of=self.parts.standing.of,
+            mesh=self.config.mesh,
+            kept=kept.figures() if kept is not None else {},
+            parts={
+                **self.parts.figures(),
+                **self.family.figures(),
+                "link": {"received": self._link.metrics.received, "shed": self._link.metrics.shed},
+                "dispatch": self._dispatch.figures(),
+                "hub": self._account.seconds(),
+                **({"memory": self._machine.memory.figures()} if self._machine.memory is not None else {}),
+            },
         )
+        self.snapshot = content
         self._retain(self._topics.snapshot, compact(content))
-        self._refusals.flush(now_ns)
-        self._trust.keep()
 
-    def _drive_outputs(self) -> None:
-        for topic, payload in self._dispatch.drive(self._latest, self._roster.members):
-            self._command(topic, payload)
-
-    def _command(self, topic: str, payload: bytes) -> bool:
-        return self._link.publish(topic, payload, qos=1)
+    def _publish_health(self) -> None:
+        self._retain(self._topics.hub_health, compact(self._account.health(self.snapshot)))

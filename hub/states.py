@@ -39,7 +39,7 @@ class NodeStates:
         table: ChannelTable,
         *,
         refuse: Callable[[Message, FrameError | TopicError], None],
-        event: Callable[[str, dict[str, Any]], None],
+        event: Callable[[str, dict[str, Any]], object],
     ) -> None:
         self._descriptions = descriptions
         self._table = table
@@ -47,7 +47,9 @@ class NodeStates:
         self._event = event
 
     def take(self, message: Message) -> None:
-        """Take a state."""
+        """Take a state; one that has been withdrawn is none."""
+        if not message.payload:
+            return
         try:
             state = parse_state(message.payload)
             member = self._descriptions.member(message, its_own=state is not State.LOST)  # a will, or the hub itself

@@ -111,7 +111,7 @@ class SyncPublisher:
         return band.valid and fast and abs(band.mean_field) >= LEAST_FIELD
 
     def _send(self, band: BandState, time_us: int, cell_size: int, *, there: bool) -> bool:
-        field = band.mean_field if there else 0j
+        field = band.field_at(time_us) if there else 0j
         frame = SyncFrame(
             boot=self._boot,
             seq=self._seq[band.name],

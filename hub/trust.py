@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import HubConfig
 from becomingone.hub.epochs import EpochStore
 from becomingone.wire.replay import Lives, Start
-from becomingone.wire.seal import claimed_boot, node_key, open_json, open_sealed, seal, seal_json
+from becomingone.wire.seal import claimed_boot, mac_state, node_key, open_json, open_sealed, seal, seal_json
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
 
 NEVER: Final = Start(-(1 << 62), 0.0)
 """The start of a receiver for which everything is new."""
+
+_HUB: Final = "hub/about"
+"""Stands for a node's name in the key between hubs; no node has such a name."""
 
 
 class Trust:
@@ -50,6 +56,8 @@ class Trust:
         self._lives = Lives(store.load() if store is not None else None)
         self._keys: dict[str, bytes] = {}
         self._grown = False
+        self.lives = 0
+        """How often a node has proved a new life: as long as it stays, all newest lives do."""
 
     @classmethod
     def of(cls, config: HubConfig, *, now_us: int, store: EpochStore | None = None) -> Trust:
@@ -64,6 +72,15 @@ class Trust:
     def authenticated(self) -> bool:
         """Whether everything between the nodes and this hub is sealed."""
         return self._secret is not None
+
+    @property
+    def begins_us(self) -> float:
+        """Mesh time before or at which `check_start` refuses a sample, µs."""
+        return self._start.time_us + self._start.max_ahead_s * 1e6
+
+    def mac(self, node: str, topic: str, life: int) -> blake2b | None:
+        """Give what begins the MAC of a node's messages in a life; None in a cell without authentication."""
+        return None if self._secret is None else mac_state(self._key(self._secret, node), topic, life)
 
     def open(self, node: str, topic: str, payload: bytes) -> int | None:
         """Check a CBOR message of a node before anything else is done with it.
@@ -118,6 +135,21 @@ class Trust:
         """Seal a JSON message for a life of a node, which the message names in its field ``boot``."""
         return payload if self._secret is None else seal_json(self._key(self._secret, node), topic, payload, boot)
 
+    def seal_hub(self, topic: str, payload: bytes, boot: int) -> bytes:
+        """Seal what the hub says of itself, a JSON object, for whoever has the cell's secret too."""
+        return payload if self._secret is None else seal_json(self._key(self._secret, _HUB), topic, payload, boot)
+
+    def open_hub(self, topic: str, payload: bytes, boot: int) -> None:
+        """Check what a hub says of itself.
+
+        Raises
+        ------
+        FrameError
+            ``oversize``, ``unsealed`` or ``forged``.
+        """
+        if self._secret is not None:
+            open_json(self._key(self._secret, _HUB), topic, payload, boot)
+
     def knows(self, node: str) -> bool:
         """Tell whether a node may be taken for a member: it has proved a life, or need not."""
         return self._secret is None or self._lives.newest(node) is not None
@@ -139,7 +171,9 @@ class Trust:
         self._grown = False
 
     def _saw(self, node: str, key: bytes, boot: int) -> None:
-        self._grown |= self._lives.saw(node, boot)
+        if self._lives.saw(node, boot):
+            self._grown = True
+            self.lives += 1
         self._keys[node] = key  # of those alone that have proved themselves: others have any number of names to try
 
     def _key(self, secret: bytes, node: str) -> bytes:

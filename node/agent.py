@@ -14,6 +14,7 @@ from typing import TypedDict
 from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
 from becomingone.errors import FrameError
+from becomingone.kairos.bands import HARDWARE_CLASSES
 from becomingone.node.account import Account
 from becomingone.node.actuators import Actuators
 from becomingone.node.config import NodeConfig
@@ -34,7 +35,7 @@ from becomingone.node.pipeline import ChannelId
 from becomingone.node.readiness import Readiness
 from becomingone.node.timesync import TimeSync
 from becomingone.node.trust import Trust
-from becomingone.node.vitals import cpu_s, cpu_temperature_c, rss_bytes
+from becomingone.vitals import cpu_s, cpu_temperature_c, rss_bytes
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler
 from becomingone.wire.announce import About, Health, State
 from becomingone.wire.frame import PhaseFrame, encode_frame
@@ -96,7 +97,7 @@ class NodeAgent:
             presence=self._presence,
             held=lambda: config.clock.sync and not clock.steered and self._hub.fresh,
         )
-        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng, on_first=self._keeping.retry)
+        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng, on_first=self._keeping.retry, period_s=_shortest_s(config))
         self._control = Control(
             config.node,
             bands=config.band_plan(),
@@ -150,14 +151,17 @@ class NodeAgent:
         self._account.pace(self.config.health_s)
         self._devices_changed()
 
-    def stop(self, done: Callable[[], None]) -> None:
-        """Put outputs to rest, publish what happened and ``disconnected``, say goodbye, call back."""
+    def stop(self, done: Callable[[], None], state: State = State.DISCONNECTED) -> None:
+        """Put outputs to rest, publish what happened and the state that stays, say goodbye, call back.
+
+        The state is `State.SLEEPING` for a node that means to come back by itself.
+        """
 
         def leave() -> None:
             self.halt()
             self._live.close()
             self._account.publish_health()
-            self._presence.leave(done)
+            self._presence.leave(done, state)
 
         self._identify.end()
         self._readiness.close()
@@ -271,6 +275,7 @@ class NodeAgent:
             desired_sha256=self._desired.sha256,
             boot=self._machine.boot,
             pid=self._machine.pid,
+            host=self._machine.host_name,
         )
 
     def _vitals(self) -> Health:
@@ -293,6 +298,14 @@ class NodeAgent:
             kept_lost=kept.lost,
             kept_fault=kept.fault,
         )
+
+
+def _shortest_s(config: NodeConfig) -> float:
+    """Give the shortest period of the bands that this node can take part in, s; 0 where there is none."""
+    low, high = HARDWARE_CLASSES[config.hardware]
+    named = {name for entry in config.inputs for name in entry.bands or config.bands} | _output_bands(config)
+    periods = [band.period_s for band in config.band_plan() if band.name in named and low <= band.tau_s <= high]
+    return min(periods, default=0.0)
 
 
 def _output_bands(config: NodeConfig) -> set[str]:

@@ -31,6 +31,9 @@ OLDEST_TARGET_S: Final = 60.0
 MOST_NODES: Final = 100_000
 """Of a larger cell a node believes this size."""
 
+PER_PERIOD: Final = 8.0
+"""Oscillator frames a period of a slow band; a line between them is the phase, for the oscillator turns evenly."""
+
 BETTER: Final = 1.2
 """An output that follows any band changes to one that is so many times as coherent."""
 
@@ -115,6 +118,7 @@ class Control:
         self._seq: Counter[str] = Counter()
         self._cell_size = 0
         self._turns: list[Repeating] = []
+        self._told_ns: dict[str, int] = {}
         self._add(output_bands)
 
     def start(self) -> None:
@@ -140,8 +144,10 @@ class Control:
 
     def _pace(self) -> None:
         # Steps of any length are exact: where nothing follows the oscillators, those before their frames are enough.
-        step_hz = self._section.rate_hz if self._followed_by_outputs else self._section.frames_per_s
-        for hertz, turn in ((step_hz, self._step), (self._section.frames_per_s, self._publish)):
+        turns = [(self._section.frames_per_s, self._publish)]
+        if self._followed_by_outputs:
+            turns.insert(0, (self._section.rate_hz, self._step))
+        for hertz, turn in turns:
             self._turns.append(Repeating(self._scheduler, max(1, int(NANOSECONDS / hertz)), turn, aligned=True))
 
     def close(self) -> None:
@@ -249,19 +255,34 @@ class Control:
             self._cell_size = size
             self._on_cell_size(size)
 
+    def _is_due(self, name: str, band: Band, now_ns: int) -> bool:
+        """Tell whether a band's oscillator is to be told of: a slow one is so about `PER_PERIOD` times a period."""
+        told_ns = self._told_ns.get(name)
+        return told_ns is None or now_ns - told_ns >= 1e9 * (band.period_s / PER_PERIOD - 0.5 / self._section.frames_per_s)
+
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
         now_ns = self._clock.monotonic_ns()
+        self._bring(self._emissaries, now_ns)
+
+    def _bring(self, names: Collection[str], now_ns: int) -> None:
         now_us, sigma_s = self._clock.mesh_us(now_ns), self._clock.sigma_s
-        for name, emissary in self._emissaries.items():
-            self._rhythms[name] = emissary.step(now_ns, now_us, sigma_s)
+        for name in names:
+            self._rhythms[name] = self._emissaries[name].step(now_ns, now_us, sigma_s)
 
     def _publish(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        due = [name for name, one in self._emissaries.items() if self._is_due(name, one.band, now_ns)]
+        if not due:
+            return
+        if not self._followed_by_outputs:
+            self._bring(due, now_ns)
         if not self._link.connected:
             return
-        now_ns = self._clock.monotonic_ns()
-        for name, emissary in self._emissaries.items():
+        for name in due:
+            emissary = self._emissaries[name]
+            self._told_ns[name] = now_ns
             frame = OscillatorFrame(
                 boot=self._boot,
                 seq=self._seq[name],

@@ -133,6 +133,7 @@ def describe(
     desired_sha256: str,
     boot: int,
     pid: int,
+    host: str,
 ) -> About:
     """Put ``about`` together.
 
@@ -197,6 +198,7 @@ def describe(
         config_sha256=loaded.sha256,
         boot=boot,
         pid=pid,
+        host=host,
         mode=loaded.mode,
         mode_why=loaded.why,
         desired_sha256=desired_sha256,

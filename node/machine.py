@@ -44,6 +44,8 @@ class Machine:
         Where kept frames wait.
     verifier : Verifier or None
         Checks what the hub signs for all; None where it signs nothing.
+    host_name : str
+        The machine's name, for ``about``.
     led : BoardLed or None
         The board's own light, to be recognised by.
     """
@@ -59,4 +61,5 @@ class Machine:
     host: Host
     store: KeptStore
     verifier: Verifier | None = None
+    host_name: str = ""
     led: BoardLed | None = None

@@ -158,7 +158,10 @@ class OutputRunner:
         elif not self._fade.under_way:
             self._turn_off()
         values = dict(command.values)
-        self._wanted = Wish(values, OutputState(doing="command", why="the hub's command", values=values))
+        obeying = OutputState(
+            doing="command", why="the hub's command", values=values, hub_boot=command.boot, id=command.id
+        )
+        self._wanted = Wish(values, obeying)
         if not self._shown:
             self._driver.want(self._faded(self._wanted))
 

@@ -39,7 +39,13 @@ FIRST_S: Final = 0.5
 """Seconds until the second burst, in a cell of up to `PACED_NODES`; each further pause is twice as long, up to"""
 
 SLOW_S: Final = 8.0
-"""this, or what keeps all nodes together below `PROBES_PER_S`; each ± a quarter."""
+"""this, or what keeps all nodes together below `PROBES_PER_S`; each ± a quarter. What is slow needs no more:"""
+
+PERIODS: Final = 8.0
+"""the pause may be so many periods of the node's fastest band,"""
+
+SLOWEST_S: Final = 64.0
+"""and at most this: an oscillator that warms up by 10 K, 0.4 ppm, is 26 µs off by then."""
 
 LOST_S: Final = 1.0
 """Seconds until the next attempt after one in vain; twice as long after each further one, up to the slow pace."""
@@ -82,6 +88,8 @@ class TimeSync:
         Spreads the probes.
     on_first : callable
         Called once mesh time is the hub's.
+    period_s : float
+        Shortest period of the bands that this node takes part in, s; 0 where that may become any.
 
     Attributes
     ----------
@@ -105,6 +113,7 @@ class TimeSync:
         boot: int,
         rng: random.Random,
         on_first: Callable[[], None] = lambda: None,
+        period_s: float = 0.0,
     ) -> None:
         self.refused: Counter[str] = Counter()
         self.lost = 0
@@ -118,6 +127,7 @@ class TimeSync:
         self._boot = boot
         self._rng = rng
         self._on_first = on_first
+        self._patient_s = min(max(SLOW_S, PERIODS * period_s), SLOWEST_S)
         self._fit = ClockFit()
         self._nodes = PACED_NODES
         self._seq = 0
@@ -128,6 +138,7 @@ class TimeSync:
         self._tried = 0
         self._silent = 0
         self._failures = 0
+        self._row = 0
         self._timer: Timer | None = None
         self._closed = False
 
@@ -166,7 +177,7 @@ class TimeSync:
 
     @property
     def _slow_s(self) -> float:
-        return max(SLOW_S, self._nodes * BURST / PROBES_PER_S)
+        return max(self._patient_s, self._nodes * BURST / PROBES_PER_S)
 
     def _up(self) -> None:
         """Begin at once where mesh time is not known; else at some time within the usual pause."""
@@ -274,4 +285,5 @@ class TimeSync:
             )
         if first:
             self._on_first()
-        self._next_burst(FIRST_S * self._crowd * 2.0 ** (estimate.bursts - 1))
+        self._row = 1 if estimate.anew else min(self._row + 1, 16)
+        self._next_burst(FIRST_S * self._crowd * 2.0 ** (self._row - 1))

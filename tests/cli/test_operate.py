@@ -15,6 +15,7 @@ from becomingone.cli import main, operate
 from becomingone.cli.parser import parse
 from becomingone.hub import operations
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.scheduling import LoopScheduler, MeshClock
 from becomingone.wire.verbs import OPERATORS
@@ -31,7 +32,7 @@ class House:
     def start_hub(self) -> None:
         config = HubConfig.model_validate({"operate": {"verbs": ["identify", "log", "restart"]}})
         clock = MeshClock(self.scheduler)
-        self.hub = Hub(config, boot=1, links=self.fabric.link, clock=clock, scheduler=self.scheduler)
+        self.hub = Hub(config, HubMachine(boot=1, links=self.fabric.link, clock=clock, scheduler=self.scheduler))
         self.hub.start()
 
     def start_node(self) -> None:

@@ -10,8 +10,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,12 @@ class Watcher:
     """A client of its own that comes back within some 20 ms, and keeps what it hears of frames and figures."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self.frames: Seqs = defaultdict(set)
         self.newest: dict[str, bytes] = {}
         self.times: dict[str, float] = {}
         self.gaps: dict[str, float] = defaultdict(float)
+        self.counts: Counter[str] = Counter()
         self.bad = 0
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"watcher-{os.getpid()}-{id(self)}")
         self._client.on_connect = lambda client, *_: client.subscribe([(f"{BASE}/#", 1)])
@@ -83,7 +84,7 @@ class Watcher:
     def _hear(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         topic = message.topic.removeprefix(f"{BASE}/")
         now = time.monotonic()
-        with self._lock:
+        with self.lock:
             if "/phase/" in topic:
                 try:
                     frame = decode_frame(message.payload)
@@ -95,19 +96,29 @@ class Watcher:
                 self.gaps[topic] = max(self.gaps[topic], now - self.times[topic])
             self.times[topic] = now
             self.newest[topic] = message.payload
+            self.counts[topic] += not topic.endswith("/last")
 
     def heard_after(self, begin: str, since: float) -> bool:
-        with self._lock:
+        with self.lock:
             return any(when > since for topic, when in self.times.items() if topic.startswith(begin))
 
+    def when(self, topic: str) -> float:
+        with self.lock:
+            return self.times[topic]
+
+    def count(self, begin: str) -> int:
+        """Count what was heard of topics that begin so, without what is only stored there."""
+        with self.lock:
+            return sum(number for topic, number in self.counts.items() if topic.startswith(begin))
+
     def json(self, topic: str) -> dict[str, Any]:
-        with self._lock:
+        with self.lock:
             payload = self.newest.get(topic, b"{}")
         found: dict[str, Any] = json.loads(payload or b"{}")
         return found
 
     def seqs(self) -> Seqs:
-        with self._lock:
+        with self.lock:
             return {name: set(numbers) for name, numbers in self.frames.items()}
 
 
@@ -120,11 +131,13 @@ class Cell:
         nodes: Mapping[str, Mapping[str, Any]],
         *,
         state: Path | None = None,
+        hub: Mapping[str, Any] | None = None,
         from_afar: bool = False,
     ) -> None:
         need_mosquitto()
         self.folder = folder
         self.state = state or folder / "state"
+        self.memory = Path((hub or {}).get("state_dir", folder / "hub"), "home/hub/memory.db")
         self.far_port = free_port("0.0.0.0")
         """Where the broker also listens, if wanted, for whoever comes from another network."""
         self.broker = Mosquitto(folder, *([f"listener {self.far_port}"] if from_afar else []))
@@ -137,6 +150,8 @@ class Cell:
                 "broker": {"url": f"mqtt://127.0.0.1:{self.port}"},
                 "state_dir": str(folder / "hub"),
                 "security": {"secret": SECRET.hex()},
+                "http": {"port": 0},
+                **(hub or {}),
             },
         )
         for name, fields in nodes.items():
@@ -171,10 +186,10 @@ class Cell:
         assert self.watcher is not None
         return self.watcher
 
-    def start(self, name: str, *, within: str = "", **environ: str) -> None:
+    def start(self, name: str, *, within: str = "", program: Sequence[str] = PROGRAM, **environ: str) -> None:
         """Start a part, within a network namespace where one is named."""
         namespace = ["ip", "netns", "exec", within] if within else []
-        command = [*namespace, *PROGRAM, "hub" if name == "hub" else "node", "run", str(self.folder / f"{name}.yaml")]
+        command = [*namespace, *program, "hub" if name == "hub" else "node", "run", str(self.folder / f"{name}.yaml")]
         theirs = {"SYSTEMD_EXEC_PID": "", "NOTIFY_SOCKET": ""}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -212,14 +227,14 @@ class Cell:
 
     def committed(self, node: str = "n") -> tuple[Seqs, int]:
         """Give the numbers in the hub's database, and how many frames are there twice by the time of their sample."""
-        path = self.folder / "hub/home/hub/frames.db"
+        path = self.memory
         if not path.exists():
             return {}, 0
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20)) as database:
-            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'frames'").fetchone():
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone():
                 return {}, 0  # the hub is making it
             rows = database.execute(
-                "SELECT band || '/' || channel, boot, seq, time_us, frame FROM frames WHERE node = ?", (node,)
+                "SELECT band || '/' || channel, boot, seq, time_us, frame FROM kept WHERE node = ?", (node,)
             ).fetchall()
         seqs: Seqs = defaultdict(set)
         times: dict[str, set[int]] = defaultdict(set)

@@ -24,7 +24,7 @@ class Kept:
         self.committed: dict[int, list[int]] = {}
         times: set[int] = set()
         self.twice = 0
-        for (stream, seq), record in bench.frames.records.items():  # in the order of their commits
+        for (stream, seq), record in bench.memory.records.items():  # in the order of their commits
             self.committed.setdefault(stream.boot, []).append(seq)
             frame = decode_frame(record.frame)
             self.twice += frame.time_us in times
@@ -35,7 +35,7 @@ class Kept:
             while (entry := store.next(name, seq)) is not None:
                 seq = entry.seq
                 self.waiting.setdefault(name[1], set()).add(seq)
-        self.written_twice = bench.frames.writes - len(bench.frames.records)
+        self.written_twice = bench.memory.writes - len(bench.memory.records)
 
     @property
     def disordered(self) -> int:
@@ -103,7 +103,7 @@ def run(quick: bool) -> Outcome:
 
 def live_frames(bench: Bench) -> int:
     """Give how many frames the present hub has taken into its live state."""
-    return bench.hub._ingest.frames if bench.hub is not None else 0
+    return bench.hub._intake.ingest.frames if bench.hub is not None else 0
 
 
 def partition(quick: bool) -> Outcome:

@@ -13,7 +13,8 @@ from unittest import mock
 
 from becomingone.hub import service
 from becomingone.hub.config import HubConfig
-from becomingone.hub.frame_log import Committed, MemoryFrameLog, Record, StreamKey
+from becomingone.hub.memory.protocol import Committed, Record, StreamKey
+from becomingone.hub.memory.volatile import VolatileMemory
 from becomingone.node import timesync
 from becomingone.node.config import NodeConfig
 from becomingone.sim.bench import Bench
@@ -49,12 +50,13 @@ TICK_HZ = 0.05
 """And the hub's ticks, which are one a second at least in life."""
 
 
-class ForgottenLog(MemoryFrameLog):
+class ForgottenLog(VolatileMemory):
     """A hub's disk, of which only the marks are in its memory."""
 
     def commit(self, records: Sequence[Record], marks: Mapping[StreamKey, int], done: Committed) -> None:
         super().commit(records, marks, done)
         self.records.clear()
+        self.told.clear()
 
 
 def slope(values: Sequence[float]) -> tuple[float, float]:
@@ -80,7 +82,7 @@ def run(quick: bool) -> Outcome:
 
 def _run(days: int, settled: int, parts: int) -> Outcome:
     bench = Bench(1, keep_trace=False)
-    bench.frames = ForgottenLog()
+    bench.memory = ForgottenLog(bench.scheduler)
     hub = HubConfig.model_validate({**CELL, **HUB}).model_copy(update={"tick_hz": TICK_HZ})
     hubs, nodes = authenticated(hub, [NodeConfig.model_validate({**CELL, **NODE})], seed=1)
     bench.add_hub(hubs)

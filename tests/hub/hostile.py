@@ -15,6 +15,7 @@ from typing import Any
 
 from becomingone.broker.kept_store import MemoryStore
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
@@ -141,11 +142,13 @@ class HostileCell:
         self._started_us = self.clock.now_us()
         self.hub = Hub(
             config,
-            boot=self.boots["hub"],
-            links=self.broker.link,
-            clock=self.clock,
-            scheduler=self.scheduler,
-            epochs=self.store,
+            HubMachine(
+                boot=self.boots["hub"],
+                links=self.broker.link,
+                clock=self.clock,
+                scheduler=self.scheduler,
+                epochs=self.store,
+            ),
         )
         self.hub.start()
 
@@ -185,7 +188,7 @@ class HostileCell:
     def taken(self) -> tuple[object, ...]:
         """Everything that a message between hub and nodes can change; equal, unless one was obeyed."""
         return (
-            self.hub._ingest.frames,
+            self.hub._intake.ingest.frames,
             *(id(member.about) for member in self.hub._roster.members),
             *(lamp.applied for lamp in self.lamps.values()),
             self.broker.announcements,

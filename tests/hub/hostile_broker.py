@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from becomingone.broker.link import Handler, Message, Metrics, Qos, Settled, Will
+from becomingone.broker.link import BulkHandler, Handler, Message, Metrics, Qos, Settled, Will
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.wire.topics import matches
 
@@ -29,7 +29,15 @@ class HostileLink:
     def set_cell_size(self, nodes: int) -> None:
         pass
 
-    def subscribe(self, topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
+    def subscribe(
+        self,
+        topic_filter: str,
+        handler: Handler,
+        *,
+        qos: Qos = 0,
+        optional: bool = False,
+        bulk: BulkHandler | None = None,
+    ) -> None:
         self.filters.append((topic_filter, handler))
         self._broker.asked.clear()
         if self.connected:

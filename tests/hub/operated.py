@@ -13,6 +13,7 @@ from becomingone.broker.link import LinkFactory, Message, Will
 from becomingone.broker.presence import Presence
 from becomingone.errors import ConfigError
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.node.identify import Identify
 from becomingone.node.obey import handlers
@@ -175,11 +176,13 @@ class Cell:
         scheduler = self.bench.scheduler
         self.hub = Hub(
             HubConfig.model_validate(self._hub_config),
-            boot=self.boots["hub"],
-            links=self.bench.broker.link,
-            clock=MeshClock(scheduler),
-            scheduler=scheduler,
-            epochs=self.store,
+            HubMachine(
+                boot=self.boots["hub"],
+                links=self.bench.broker.link,
+                clock=MeshClock(scheduler),
+                scheduler=scheduler,
+                epochs=self.store,
+            ),
         )
         self.hub.start()
         return self.hub

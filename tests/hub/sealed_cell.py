@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.node.config import NodeConfig
 from becomingone.scheduling import MeshClock
@@ -50,11 +51,13 @@ class SealedCell:
     def start_hub(self, boot: int, **fields: Any) -> Hub:
         self.hub = Hub(
             HubConfig.model_validate({**SEALED, **fields}),
-            boot=boot,
-            links=self.bench.broker.link,
-            clock=MeshClock(self.bench.scheduler),
-            scheduler=self.bench.scheduler,
-            epochs=self.store,
+            HubMachine(
+                boot=boot,
+                links=self.bench.broker.link,
+                clock=MeshClock(self.bench.scheduler),
+                scheduler=self.bench.scheduler,
+                epochs=self.store,
+            ),
         )
         self.hub.start()
         return self.hub

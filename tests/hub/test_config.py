@@ -31,7 +31,7 @@ BAD = [
     ("decision: {dwell_s: -1}", "1: decision.dwell_s: must be at least 0 (got -1)"),
     ("ingest: {max_age_periods: 0}", "1: ingest.max_age_periods: must be greater than 0 (got 0)"),
     ("ingest: {max_ahead_s: .inf}", "1: ingest.max_ahead_s: must be a finite number (got .inf)"),
-    ("dispatch: {rate_hz: 51}", "1: dispatch.rate_hz: must be at most 50 (got 51)"),
+    ("dispatch: {rate_hz: 1001}", "1: dispatch.rate_hz: must be at most 1000 (got 1001)"),
     ("dispatch: {expiry_s: 61}", "1: dispatch.expiry_s: must be at most 60 (got 61)"),
     ("dispatch:\n  band: strife", "2: dispatch.band: the plan has no band strife; it has fast, motion, stride"),
     ("bands:\n  a: {frequency_hz: 1, tau_s: 1}\ndispatch: {band: stride}", "3: dispatch.band: the plan has no band"),

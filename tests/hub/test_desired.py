@@ -121,7 +121,7 @@ def test_a_drift_is_an_event_once() -> None:
     drifts = cell.drifts()
     assert [drifts[0].pop("time_us") > 0, drifts] == [
         True,
-        [{"kind": "drifted", "node": "n", "desired": NEW, "reported": OLD, "mode": "normal"}],
+        [{"id": "1-2", "kind": "drifted", "node": "n", "desired": NEW, "reported": OLD, "mode": "normal"}],
     ]
     node.sha256 = NEW
     node.announce()

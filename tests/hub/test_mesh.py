@@ -10,10 +10,12 @@ import pytest
 
 from becomingone.config.sections import BandSection
 from becomingone.hub.config import HubConfig
-from becomingone.hub.mesh import CORRELATION_PER_TAU, MeshEvaluator
+from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.snapshot import Milestones, snapshot
 from becomingone.hub.state import BandState
+from becomingone.kairos.bands import CORRELATION_PER_TAU
 from becomingone.kairos.mesh.locking import LockingOrder
+from becomingone.kairos.mesh.robust import robust_mean
 from becomingone.kairos.mesh.state import merge_p
 from becomingone.kairos.rayleigh import rayleigh_p
 from becomingone.wire.frame import Flags
@@ -80,7 +82,9 @@ def test_order_coherence_and_p_are_the_kernel_s() -> None:
     assert stride.order == pytest.approx(order, abs=1e-6)
     assert stride.order_p == pytest.approx(rayleigh_p(order, 3), abs=1e-5)
     assert stride.coherence == pytest.approx(np.mean(coherences), abs=1e-3)
-    assert stride.mean_field == pytest.approx((u * coherences).sum() / 3, abs=1e-3)
+    assert stride.simple is not None
+    assert stride.simple.mean_field == pytest.approx((u * coherences).sum() / 3, abs=1e-3)
+    assert stride.mean_field == pytest.approx(robust_mean(u * coherences, np.ones(3)).resonance, abs=1e-3)
     assert stride.p == pytest.approx(merge_p(np.array(ps), np.ones(3)), abs=1e-3)
     assert stride.n_eff == pytest.approx(11.0)
     assert stride.weight == pytest.approx(3.0)

@@ -9,6 +9,7 @@ import pytest
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import OperatorVerb
+from becomingone.hub.operations import FORGET
 from becomingone.hub.tokens import MAX_TOKENS, Tokens
 from becomingone.wire.command import decode_node_command
 from becomingone.wire.operate import MAX_OPERATION
@@ -24,7 +25,7 @@ GIVEN: dict[str, dict[str, Any]] = {"identify": {"seconds": 5}, "loglevel": {"le
 
 
 def test_operators_may_be_given_the_verbs_that_are_theirs() -> None:
-    assert set(get_args(OperatorVerb)) == {str(verb) for verb in OPERATORS}
+    assert set(get_args(OperatorVerb)) == {str(verb) for verb in OPERATORS} | {FORGET}
     assert set(OPERATORS) | {Verb.REBIRTH, Verb.REALIGN} == set(Verb)
 
 
@@ -78,7 +79,7 @@ def test_all_commands_to_a_node_are_numbered_together() -> None:
     """A node obeys only what has a greater number than all before, whatever the verb."""
     cell = Cell()
     for number in range(3):
-        cell.hub._rebirths.ask("n", None, now_ns=number * 10**10, now_us=cell.node.clock.now_us())
+        cell.hub._intake._rebirths.ask("n", None, now_ns=number * 10**10, now_us=cell.node.clock.now_us())
         cell.ask("reload", token=f"t{number}")
     assert (cell.node.rebirths, len(cell.node.host.calls)) == (3, 3)
     assert cell.node.operations.refused == {}

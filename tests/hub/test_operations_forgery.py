@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cbor2
 
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
@@ -84,11 +85,13 @@ class Siege:
         self.boots["hub"] += 1
         self.hub = Hub(
             HubConfig.model_validate({**(SEALED if self.sealed else {}), "operate": {"per_minute": 600}}),
-            boot=self.boots["hub"],
-            links=self.broker.link,
-            clock=MeshClock(self.scheduler),
-            scheduler=self.scheduler,
-            epochs=self.epochs,
+            HubMachine(
+                boot=self.boots["hub"],
+                links=self.broker.link,
+                clock=MeshClock(self.scheduler),
+                scheduler=self.scheduler,
+                epochs=self.epochs,
+            ),
         )
         self.hub.start()
 

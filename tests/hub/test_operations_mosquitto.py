@@ -12,6 +12,7 @@ import pytest
 from tests.broker.fabrics import MosquittoFabric
 
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.scheduling import LoopScheduler, MeshClock
 from becomingone.sim.world import KeptEpochs
@@ -36,11 +37,13 @@ class House:
         self.epochs = KeptEpochs()
         self.hub = Hub(
             HubConfig.model_validate(SEALED),
-            boot=1,
-            links=self.fabric.link,
-            clock=self.clock,
-            scheduler=self.scheduler,
-            epochs=self.epochs,
+            HubMachine(
+                boot=1,
+                links=self.fabric.link,
+                clock=self.clock,
+                scheduler=self.scheduler,
+                epochs=self.epochs,
+            ),
         )
         self.hub.start()
         self.boot = 0

@@ -53,11 +53,30 @@ def test_figures_are_plain_numbers() -> None:
         "order": "0.2500",
         "locking": "1.0000",
         "phase": "1.5708",
+        "emerged": "false",
         "band/stride/coherence": "0.5000",
         "band/stride/order": "0.2500",
         "band/stride/locking": "1.0000",
         "band/stride/phase": "1.5708",
+        "band/stride/emerged": "false",
     }
+
+
+def test_the_phase_of_a_band_that_was_evaluated_earlier_is_carried_on() -> None:
+    board = Board()
+    slow = stride(time_us=NOW_US, omega=0.1)
+    board.take(slow)
+    assert board.retained["band/stride/phase"] == "1.5708"
+    assert set(board.take(slow, after_us=2_000_000)) == {"phase", "band/stride/phase"}
+    assert board.retained["phase"] == board.retained["band/stride/phase"] == "1.7708"
+
+
+def test_whether_a_band_has_emerged_is_said_with_it() -> None:
+    board = Board()
+    board.figures.take(MeshState(NOW_US, (stride(),)), frozenset({"stride"}))
+    assert (board.retained["emerged"], board.retained["band/stride/emerged"]) == ("true", "true")
+    assert set(board.take(stride())) == {"emerged", "band/stride/emerged"}
+    assert board.retained["emerged"] == "false"
 
 
 def test_only_what_has_changed_is_published() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from becomingone.broker.link import Handler, Qos, Will
 from becomingone.hub.config import HubConfig
+from becomingone.hub.machine import HubMachine
 from becomingone.hub.rebirth import MAX_STRANGERS
 from becomingone.hub.roster import MAX_MEMBERS
 from becomingone.hub.service import Hub
@@ -241,7 +242,8 @@ def test_there_is_an_end_to_nodes() -> None:
     cell.run(0.5)
     cell.frame()
     seen = cell.snapshot
-    assert len(seen["nodes"]) == MAX_MEMBERS
+    assert sum(seen["states"].values()) == MAX_MEMBERS
+    assert len(seen["nodes"]) + seen["left_out"]["nodes"] == MAX_MEMBERS
     assert seen["refused"] == {"too_many_nodes": 1}
     assert seen["bands"]["stride"]["channels"] == 1
 
@@ -255,19 +257,19 @@ def test_what_needs_a_description_is_asked_for_only_once_the_stored_ones_have_co
         link = bench.broker.link(client_id, will)
         subscribe = link.subscribe
 
-        def record(topic_filter: str, handler: Handler, *, qos: Qos = 0, optional: bool = False) -> None:
+        def record(topic_filter: str, handler: Handler, *, qos: Qos = 0, **more: Any) -> None:
             asked.append((topic_filter.rsplit("node/", 1)[-1], f"{BASE}/hub/state" in bench.broker.retained))
-            subscribe(topic_filter, handler, qos=qos, optional=optional)
+            subscribe(topic_filter, handler, qos=qos, **more)
 
         link.subscribe = record  # type: ignore[method-assign]
         return link
 
     clock = MeshClock(bench.scheduler)
-    Hub(HubConfig(), boot=1, links=links, clock=clock, scheduler=bench.scheduler).start()
+    Hub(HubConfig(), HubMachine(boot=1, links=links, clock=clock, scheduler=bench.scheduler)).start()
     bench.run_for(1.0)
     assert ("+/about", False) in asked
     later = {what for what, stored in asked if stored and not what.startswith("$SYS/")}
-    assert later == {"+/health", "+/phase/+/+"}
+    assert later == {"+/health", "+/phase/+/+", "+/output/+/state"}
 
 
 def test_health_of_a_stranger_is_refused_and_a_node_s_is_shown() -> None:

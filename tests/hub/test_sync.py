@@ -29,7 +29,7 @@ SEED = bytes(range(32))
 
 def state(time_us: int = NOW_US, field: complex = 0.6 + 0.3j, **fields: Any) -> BandState:
     given: dict[str, Any] = {"valid": True, "weight": 1.0, "coherence": 0.8, "omega": STRIDE.omega, **fields}
-    return BandState(name=given.pop("name", "stride"), mean_field=field, **given)
+    return BandState(name=given.pop("name", "stride"), time_us=time_us, mean_field=field, **given)
 
 
 class Publisher:

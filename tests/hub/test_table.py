@@ -1,11 +1,10 @@
-"""The table grows, its rows stay where they are, and it tells which of them count."""
+"""The table grows, its rows stay where they are, and those of a band are found."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from becomingone.hub.table import COLUMNS, ChannelTable, RowKey
-from becomingone.wire.frame import Flags
 
 from .parts import NOW_US, frame
 
@@ -26,7 +25,6 @@ def test_an_empty_table() -> None:
     table = ChannelTable()
     assert len(table) == 0
     assert all(len(table[name]) == 0 for name in COLUMNS)
-    assert table.usable(NOW_US).shape == (0,)
     table.set_alive(3, alive=False)
 
 
@@ -70,29 +68,68 @@ def test_a_block_s_last_sample_is_the_live_state() -> None:
     assert table["time_us"][0] == NOW_US + 40_000
 
 
-def test_what_is_usable() -> None:
-    table = table_of(6)
-    table.store(1, frame(flags=Flags.NONE))
-    table.store(2, frame(flags=Flags.VALID | Flags.GAP | Flags.UNDECIDABLE | Flags.SIMULATED))
-    table.store(3, frame(time_us=NOW_US - 2_000_000))
-    table.set_alive(4, alive=False)
-    table.store(5, frame(time_us=NOW_US + 500_000))  # ahead, within what is taken
-    assert table.usable(NOW_US).tolist() == [True, False, True, False, False, True]
-    table["max_age_s"][3] = 2.1
-    assert table.usable(NOW_US)[3]
+def test_what_is_not_known_is_not_a_number_and_trust_is_whole() -> None:
+    table = table_of(200)  # grown in between
+    assert np.isnan(table["offset"]).all()
+    assert table["trust"].tolist() == [1.0] * 200
+    assert np.isnan(table.phasors("resonance")).all()
+    table.store(3, frame(resonance=0.25 - 0.5j))
+    assert table["resonance"][3] == 0.25 - 0.5j
+    table.store(3, frame())
+    assert np.isnan(table["resonance"][3])
+    table["trust"][3] = 0.5
+    table.row(key(3), node=3, band=0, max_age_s=1.0, capability=2.0)
+    assert table["trust"][3] == 0.5  # its description says nothing about it
 
 
-def test_a_phase_of_nothing_is_not_usable() -> None:
-    """A frame may say that it is valid and hold a zero all the same."""
-    table = table_of(2)
-    table.store(1, frame(phasors=np.zeros(1, np.complex64)))
-    assert table.usable(NOW_US).tolist() == [True, False]
+def in_bands(*bands: int) -> ChannelTable:
+    table = ChannelTable()
+    for number, band in enumerate(bands):
+        table.row(RowKey(f"n{number % 3}", f"b{band}", f"c{number}"), node=number % 3, band=band, **DESCRIBED)
+    return table
 
 
-def test_a_row_that_has_had_no_frame_is_not_usable() -> None:
-    table = table_of(1)
-    table.row(key(1), node=1, band=0, max_age_s=1e12, capability=1.0)
-    assert table.usable(0).tolist() == [True, False]
+DESCRIBED = {"max_age_s": 1.0, "capability": 1.0}
+
+
+def test_the_rows_of_a_band() -> None:
+    table = in_bands(0, 1, 0, 1, 1)
+    ours = table.of_band(1)
+    assert ours.rows.tolist() == [1, 3, 4]
+    assert ours.place.tolist() == [0, 1, 2]
+    assert (ours.node.tolist(), ours.nodes) == ([1, 0, 1], 2)
+    assert table["band"][ours.index].tolist() == [1, 1, 1]
+    assert table.of_band(1) is ours
+    nobody = table.of_band(7)
+    assert (len(nobody.rows), nobody.nodes, len(table["weight"][nobody.index])) == (0, 0, 0)
+
+
+def test_rows_that_no_other_band_s_lie_between_are_not_copied() -> None:
+    table = in_bands(0, 0, 1, 1, 1)
+    table["weight"][table.of_band(1).index][:] = 5.0
+    assert table["weight"].tolist() == [0, 0, 5, 5, 5]
+    assert isinstance(in_bands(0, 1, 0).of_band(0).index, np.ndarray)
+
+
+def test_a_row_that_is_added_shows_in_its_band_alone() -> None:
+    table = in_bands(0, 1, 0)
+    first, second = table.of_band(0), table.of_band(1)
+    table.row(RowKey("n9", "b1", "c"), node=9, band=1, **DESCRIBED)
+    assert table.of_band(0) is first
+    assert table.of_band(1) is not second
+    assert table.of_band(1).rows.tolist() == [1, 3]
+    assert table.of_band(1).place.tolist() == [0, 1]
+
+
+def test_a_row_that_changes_its_band_or_node_is_found_there() -> None:
+    table = in_bands(0, 0, 1)
+    table.of_band(0), table.of_band(1)
+    table.row(table.keys[1], node=1, band=1, **DESCRIBED)
+    assert table.of_band(0).rows.tolist() == [0]
+    assert table.of_band(1).rows.tolist() == [1, 2]
+    assert sorted(table.of_band(1).place.tolist()) == [0, 1]
+    table.row(table.keys[2], node=1, band=1, **DESCRIBED)
+    assert table.of_band(1).nodes == 1
 
 
 def test_a_node_that_is_gone_counts_again_with_its_next_frame() -> None:

@@ -12,6 +12,7 @@ from becomingone.hub.config import HubConfig
 from becomingone.node.config import NodeConfig
 from becomingone.sim.bench import Bench
 from becomingone.wire.audit import MAX_SOURCES
+from becomingone.wire.cbor import MAX_PAYLOAD
 from becomingone.wire.seal import seal, seal_json
 
 from .hostile import SECRET
@@ -208,3 +209,13 @@ def test_a_cell_without_keys_says_so() -> None:
     bench.add_hub(HubConfig())
     bench.run_for(2.0)
     assert json.loads(bench.broker.retained[f"{BASE}/snapshot"])["authenticated"] is False
+
+
+def test_what_is_too_long_to_be_checked_is_held_against_nobody() -> None:
+    cell = SealedCell().run(20.0)
+    for _ in range(80):
+        cell.say("node/thigh/phase/stride/tone", b"\xa2\x01\x01" + bytes(MAX_PAYLOAD))
+    cell.run(2.0)
+    seen = cell.snapshot["nodes"]["thigh"]
+    assert seen["refused"]["oversize"] == 80
+    assert seen["trust"] == {}

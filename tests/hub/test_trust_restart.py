@@ -15,12 +15,12 @@ def test_a_hub_that_starts_again_takes_nothing_that_the_one_before_has_taken() -
     for entry in recorded[-30:]:  # still young enough for the live state
         cell.stranger.publish(entry.topic, entry.payload)
     cell.run(0.5)
-    assert cell.hub._ingest.frames == 0  # for one second it cannot know, and takes nothing
+    assert cell.hub._intake.ingest.frames == 0  # for one second it cannot know, and takes nothing
     cell.run(10.0)
     refused = cell.snapshot["refused"]
     assert set(refused) <= {"before_start", "replayed"}
     assert cell.snapshot["bands"]["stride"]["channels"] == 2
-    assert cell.hub._ingest.frames > 100
+    assert cell.hub._intake.ingest.frames > 100
 
 
 def test_a_hub_that_starts_again_knows_the_lives_that_are_over() -> None:

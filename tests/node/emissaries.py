@@ -85,8 +85,11 @@ class FieldHub:
         self._turns = Repeating(cell.scheduler, 50_000_000, self._tick)
 
     def _tick(self) -> None:
-        band = BandState(name="stride", valid=True, weight=1.0, coherence=0.8, mean_field=self.field(), omega=WALK)
-        self._publisher.take(MeshState(self._cell.scheduler.time_us(), (band,)), self.cell_size)
+        now_us = self._cell.scheduler.time_us()
+        band = BandState(
+            name="stride", valid=True, time_us=now_us, weight=1.0, coherence=0.8, mean_field=self.field(), omega=WALK
+        )
+        self._publisher.take(MeshState(now_us, (band,)), self.cell_size)
 
     def die(self) -> None:
         self._turns.cancel()

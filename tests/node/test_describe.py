@@ -139,7 +139,14 @@ def test_a_channel_s_frames_come_at_the_frame_pace_or_at_its_rate() -> None:
 def about_of(planner: Planner, channels: list[ChannelAbout], **statuses: Status) -> About:
     loaded = Loaded(planner.config, "0" * 64, "last_good", "node.yaml:1: no")
     about = describe(
-        channels=channels, statuses=statuses, outputs={}, loaded=loaded, desired_sha256="1" * 64, boot=3, pid=4
+        channels=channels,
+        statuses=statuses,
+        outputs={},
+        loaded=loaded,
+        desired_sha256="1" * 64,
+        boot=3,
+        pid=4,
+        host="attic",
     )
     return parse_announcement(About, about.model_dump_json().encode())
 
@@ -176,7 +183,7 @@ def test_about_tells_of_devices_bands_and_itself() -> None:
     assert about.bands["stride"].frequency_hz == 0.78
     assert (about.node, about.hardware, about.tau_s, about.capability) == ("n", "pi_4", (1.0, 60.0), 2.5)
     assert (about.mode, about.mode_why, about.desired_sha256) == ("last_good", "node.yaml:1: no", "1" * 64)
-    assert (about.config_sha256, about.boot, about.pid, about.protocol) == ("0" * 64, 3, 4, 1)
+    assert (about.config_sha256, about.boot, about.pid, about.host, about.protocol) == ("0" * 64, 3, 4, "attic", 1)
 
 
 # A device that comes back

@@ -86,7 +86,7 @@ def test_it_obeys() -> None:
     rig.command(0, RED)
     rig.command(1, BLUE)
     assert rig.device.calls == ["rest", RED, BLUE]
-    assert rig.runner.state == OutputState(doing="command", why="the hub's command", values=BLUE)
+    assert rig.runner.state == OutputState(doing="command", why="the hub's command", values=BLUE, hub_boot=1, id=1)
     assert rig.runner.refused == Counter()
 
 

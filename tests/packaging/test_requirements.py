@@ -21,6 +21,8 @@ TRIXIE = {  # Debian 13, on which Raspberry Pi OS is built, for arm64, armhf and
     "rich": "13.9.4",
     "smbus2": "0.4.3",
     "sounddevice": "0.5.1",
+    "aiohttp": "3.11.16",
+    "prometheus-client": "0.21.1",
 }
 
 

@@ -48,7 +48,7 @@ def test_every_life_has_a_boot_of_its_own_and_the_last_snapshot_of_each_is_kept(
     bench.run_for(5.0)
     assert list(bench.snapshots) == [1, 2]
     assert bench.snapshots[1]["frames"] > 30
-    assert bench.snapshot() is bench.snapshots[2]
+    assert bench.snapshot() == bench.snapshots[2]
     bench.add_node(walkers(1, seed=1)[0])
     bench.run_for(5.0)
     assert len(bench.agents) == 2

@@ -197,7 +197,8 @@ def test_the_display_follows_the_mesh_and_rests_without_it() -> None:
     bench.kill("shank")
     bench.run_for(15.0)
     state = json.loads(bench.broker.retained[f"{BASE}/node/lamp/output/light/state"])
-    assert state == {"doing": "rest", "why": "no fresh command, and nothing here is coherent", "values": {}}
+    what = {name: state[name] for name in ("doing", "why", "values")}
+    assert what == {"doing": "rest", "why": "no fresh command, and nothing here is coherent", "values": {}}
 
 
 def test_figures_are_withdrawn_when_nothing_stands_behind_them() -> None:

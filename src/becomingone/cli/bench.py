@@ -21,7 +21,7 @@ def measure(arguments: argparse.Namespace) -> int:
     if arguments.name not in BENCHES:
         sys.stderr.write(f"bench {arguments.name!r}: there is none; there are {', '.join(BENCHES)}\n")
         return Exit.BAD_INPUT
-    report = run(arguments.name)
+    report = run(arguments.name, quick=arguments.quick)
     text = json.dumps(report.as_json()) if arguments.json else "\n".join(report.lines())
     sys.stdout.write(text + "\n")
     return Exit.DONE if report.ok else Exit.FAILED

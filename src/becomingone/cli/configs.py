@@ -20,6 +20,7 @@ from becomingone.config.marks import without_marks
 from becomingone.config.sections import Section
 from becomingone.config.tree import Problem, format_keys
 from becomingone.hub.config import HubConfig
+from becomingone.hub.rules.load import with_file
 from becomingone.node.changes import Changes, changes
 from becomingone.node.config import NodeConfig
 
@@ -34,6 +35,8 @@ def check(arguments: argparse.Namespace) -> int:
     kind = arguments.kind or _kind_of(arguments.file)
     try:
         config = load(_MODELS[kind], arguments.file, overrides=arguments.overrides, environ=os.environ)
+        if isinstance(config, HubConfig):
+            with_file(config.dispatch, arguments.file.parent, config.bands)
     except ConfigProblems as refused:
         if not arguments.json:
             raise

@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -96,6 +97,7 @@ class NodeLife:
         machine = Machine(
             boot=boot,
             pid=os.getpid(),
+            host_name=socket.gethostname(),
             links=self._kept(paho_links(config.broker, scheduler, rng)),
             ports=NodePorts(clock),
             clock=clock,

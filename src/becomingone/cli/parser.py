@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,9 +43,11 @@ def _groups() -> dict[str, Callable[[Commands, argparse.ArgumentParser], object]
     return {
         "up": _add_up,
         "node": _add_node,
-        "hub": partial(_add_service, "hub", "the hub", "services"),
+        "hub": _add_hub,
         "broker": _add_broker,
         "operate": _add_operate,
+        "memory": _add_memory,
+        "explain": _add_explain,
         "config": _add_config,
         "devices": _add_devices,
         "bench": _add_bench,
@@ -67,6 +68,7 @@ def _add_up(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="which broker to start; auto: Mosquitto where there is a motor, else the embedded one",
     )
     up.add_argument("--port", type=port, default=1883, help="port of the broker that is started (default: 1883)")
+    up.add_argument("--http", type=port, default=0, help="port of the hub's healthz and metrics (default: a free one)")
     up.add_argument("--duration", type=seconds, metavar="S", help="stop by itself after so many seconds")
     up.add_argument("--state", type=Path, metavar="DIR", help="where boot counters, configurations and logs are kept")
     up.add_argument("--json", action="store_true", help="print one JSON object as the last line")
@@ -77,6 +79,12 @@ def _add_node(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = _add_service("node", "one node", "node_run", commands, common)
     _add_unit(group, common)
     _add_calibrate(group, common)
+
+
+def _add_hub(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _add_service("hub", "the hub", "hub_run", commands, common)
+    dashboard = group.add_parser("dashboard", parents=[common], help="print the dashboard for Grafana, as JSON")
+    dashboard.set_defaults(run=_handler("dashboard", "print_dashboard"))
 
 
 def _add_service(
@@ -154,6 +162,22 @@ def _add_operate(commands: Commands, common: argparse.ArgumentParser) -> None:
     operate.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
 
 
+def _add_memory(commands: Commands, common: argparse.ArgumentParser) -> None:
+    from becomingone.cli.memory_arguments import add_store  # noqa: PLC0415 - no other command needs them
+    from becomingone.cli.memory_reading import add_reading  # noqa: PLC0415
+
+    memory = commands.add_parser("memory", help="what the hub remembers")
+    group = memory.add_subparsers(required=True, metavar="COMMAND")
+    add_store(group, common, _handler)
+    add_reading(group, common, _handler)
+
+
+def _add_explain(commands: Commands, common: argparse.ArgumentParser) -> None:
+    from becomingone.cli.memory_reading import add_explain  # noqa: PLC0415
+
+    add_explain(commands, common, _handler)
+
+
 def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = commands.add_parser("config", help="check, describe and begin configurations").add_subparsers(
         required=True, metavar="COMMAND"
@@ -215,6 +239,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[common], help="measure against a baseline; 1 when a target is missed")
     bench.add_argument("name", nargs="?", metavar="NAME", help="which one (default: list them)")
     bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.add_argument("--quick", action="store_true", help="little of it: whether it runs, not how fast it is")
     bench.set_defaults(run=_handler("bench", "measure"))
 
 

@@ -22,6 +22,7 @@ import yaml
 
 from becomingone.broker.backoff import Backoff
 from becomingone.broker.paho import PahoLink
+from becomingone.broker.ports import free_port
 from becomingone.broker.settings import BrokerSettings
 from becomingone.cli import process
 from becomingone.cli.children import Child
@@ -32,6 +33,7 @@ from becomingone.cli.up_broker import broker_for
 from becomingone.cli.view import LiveView, PlainView, banner, make_view, origins, status_line
 from becomingone.cli.watching import MeshWatch, Snapshot
 from becomingone.errors import ConfigError, LinkError
+from becomingone.hub.config import HubConfig
 from becomingone.scheduling import LoopScheduler
 from becomingone.wire.topics import Topics
 
@@ -62,6 +64,7 @@ class _Up:
         self._view: PlainView | LiveView = make_view(json_wanted=arguments.json)
         self._topics = Topics(scenario.root, scenario.cell)
         self._note = ""
+        self._http = arguments.http or free_port("127.0.0.1")
         self._lost = False
         self._broken = asyncio.Event()
 
@@ -107,7 +110,7 @@ class _Up:
         """Write every part's configuration and make its process: the hub first, then the nodes in their order."""
         folder = self._state_dir
         parts: list[tuple[str, list[str], dict[str, object]]] = [
-            ("hub", ["hub", "run"], plain(self._scenario.hub_config(settings, folder)))
+            ("hub", ["hub", "run"], plain(self._hub_config(settings, folder)))
         ]
         parts += [
             (config.node, ["node", "run"], plain(config)) for config in self._scenario.node_configs(settings, folder)
@@ -123,6 +126,10 @@ class _Up:
             arguments = [*words, str(path), *(["--debug"] if self._arguments.debug else [])]
             children.append(Child(name, arguments, log=log, backoff=backoff, on_death=self._view.line))
         return children
+
+    def _hub_config(self, settings: BrokerSettings, folder: Path) -> HubConfig:
+        config = self._scenario.hub_config(settings, folder)
+        return config.model_copy(update={"http": config.http.model_copy(update={"port": self._http})})
 
     def _watch(self, settings: BrokerSettings) -> MeshWatch:
         link = PahoLink(
@@ -183,6 +190,7 @@ class _Up:
             logs=f"{self._state_dir}/<node>.log",
             host=settings.host,
             port=settings.port,
+            http=self._http,
         ):
             self._view.line(line)
 

@@ -16,7 +16,16 @@ Snapshot = Mapping[str, Any]
 
 
 def banner(
-    *, title: str, url: str, note: str, base: str, nodes: Sequence[NodeConfig], logs: str, host: str, port: int
+    *,
+    title: str,
+    url: str,
+    note: str,
+    base: str,
+    nodes: Sequence[NodeConfig],
+    logs: str,
+    host: str,
+    port: int,
+    http: int,
 ) -> list[str]:
     """Give the lines that say where everything is."""
     lines = [
@@ -25,6 +34,7 @@ def banner(
         f"  topics   {base}/coherence, {base}/band/<band>/coherence (order, locking, phase likewise: plain text)",
         f"           {base}/snapshot (JSON), {base}/node/<node>/phase/<band>/<channel> (CBOR)",
         f"  try      mosquitto_sub -h {host} -p {port} -v -t '{base}/coherence' -t '{base}/node/+/state'",
+        f"  hub      http://127.0.0.1:{http}/healthz, and /metrics for Prometheus",
         "  nodes",
     ]
     for node in nodes:

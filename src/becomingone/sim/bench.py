@@ -6,11 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from becomingone import __version__
 from becomingone.broker.kept_store import MemoryStore
 from becomingone.broker.link import LinkFactory, Will
 from becomingone.config.loader import digest
+from becomingone.hub.claim import HubAbout
 from becomingone.hub.config import HubConfig
-from becomingone.hub.frame_log import MemoryFrameLog
+from becomingone.hub.machine import HubMachine
+from becomingone.hub.memory.protocol import Memory
+from becomingone.hub.memory.volatile import VolatileMemory
 from becomingone.hub.service import Hub
 from becomingone.node.agent import NodeAgent
 from becomingone.node.config import NodeConfig
@@ -28,6 +32,8 @@ from becomingone.sim.plan import FaultPlan
 from becomingone.sim.ports import SimPorts
 from becomingone.sim.streams import stream
 from becomingone.sim.world import KeptEpochs, World
+from becomingone.wire.announce import State
+from becomingone.wire.frame import PROTOCOL
 from becomingone.wire.topics import Topics
 
 HUB: Final = "hub"
@@ -67,10 +73,8 @@ class Bench:
         What each node asked of its process.
     links, agents : list of SimLink, list of NodeAgent
         Every link and node that was ever made.
-    frames : MemoryFrameLog
-        The kept frames that the hub has committed; they outlive it.
-    snapshots : dict of int to dict
-        By the hub's boot id, the last snapshot that it sent.
+    memory : Memory
+        What the hub has committed, kept frames among it; it outlives the hub.
 
     Examples
     --------
@@ -97,7 +101,7 @@ class Bench:
         self.hosts: dict[str, FakeHost] = {}
         self.links: list[SimLink] = []
         self.agents: list[NodeAgent] = []
-        self.snapshots: dict[int, dict[str, Any]] = {}
+        self._snapshots: dict[int, bytes] = {}
         self.seed = seed
         plan = faults or FaultPlan()
         self._log_note = log.note if log is not None else ignore
@@ -111,7 +115,7 @@ class Bench:
             keep_trace=keep_trace,
         )
         self._epochs = KeptEpochs()
-        self.frames = MemoryFrameLog()
+        self.memory: Memory = VolatileMemory(self.scheduler)
         self._stores: dict[str, MemoryStore] = {}  # a node's disk outlives it
         self._world = World(self.broker, plan, seed, scheduler=self.scheduler, note=self._note)
         self._chaos = Chaos(plan, seed, scheduler=self.scheduler, world=self._world)
@@ -125,14 +129,27 @@ class Bench:
         self._snapshot_topic = topics.snapshot
         process = self._world.start(client_id, HUB, end=self._hub_ended, again=lambda: self.add_hub(config))
         self._chaos.adopt(client_id)
+        clock = MeshClock(process)
         self.hub = Hub(
             config,
-            boot=self._world.boots[HUB],
-            links=self._links(config.broker.keepalive_s),
-            clock=MeshClock(process),
-            scheduler=process,
-            epochs=self._epochs,
-            frames=self.frames,
+            HubMachine(
+                boot=self._world.boots[HUB],
+                links=self._links(config.broker.keepalive_s),
+                clock=clock,
+                scheduler=process,
+                make_runner=lambda _name: InlineRunner(process),
+                epochs=self._epochs,
+                memory=self.memory,
+                about=HubAbout(
+                    protocol=PROTOCOL,
+                    instance="5" * 16,
+                    boot=self._world.boots[HUB],
+                    host="simulated",
+                    pid=0,
+                    started_us=clock.now_us(),
+                    software=f"becomingone {__version__}",
+                ),
+            ),
         )
         self.hub.start()
         return self.hub
@@ -161,6 +178,7 @@ class Bench:
             config.node,
             end=lambda: self.nodes.pop(config.node).halt(),
             again=lambda: self.add_node(config, make_runner=make_runner, make_ports=make_ports),
+            sleep=lambda asleep: self.nodes[config.node].stop(asleep, State.SLEEPING),
         )
         self._chaos.adopt(client_id)
         clock = MeshClock(process, config.clock.sigma_s)
@@ -223,13 +241,19 @@ class Bench:
         """Let virtual time pass."""
         self.scheduler.run_for(seconds)
 
+    @property
+    def snapshots(self) -> dict[int, dict[str, Any]]:
+        """By the hub's boot id, the last snapshot that it sent."""
+        return {boot: json.loads(payload) for boot, payload in self._snapshots.items()}
+
     def snapshot(self) -> dict[str, Any]:
         """Give the last snapshot that the present hub has sent; empty where it has sent none yet."""
-        return self.snapshots.get(self._world.boots[HUB], {})
+        found: dict[str, Any] = json.loads(self._snapshots.get(self._world.boots[HUB], b"{}"))
+        return found
 
     def _note(self, kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
         if kind == "send" and topic == self._snapshot_topic and payload:
-            self.snapshots[self._world.boots[HUB]] = json.loads(payload)
+            self._snapshots[self._world.boots[HUB]] = payload
         self._log_note(kind, client, topic, payload, why)
 
     def _hub_ended(self) -> None:

@@ -12,7 +12,7 @@ from becomingone.node.config import InputSection, NodeConfig, OutputSection
 from becomingone.sim.streams import stream
 from becomingone.wire.seal import KEY_BYTES, node_key
 
-FORESEEABLE: Final = frozenset({"synthetic", "recording", "terminal"})
+FORESEEABLE: Final = frozenset({"synthetic", "daily", "recording", "terminal"})
 """Kinds of device that are the same in every run."""
 
 STRIDE_HZ: Final = 0.784

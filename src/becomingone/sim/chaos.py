@@ -18,6 +18,7 @@ from becomingone.sim.plan import (
     Network,
     Partition,
     PathRules,
+    Sleep,
     Way,
     named,
 )
@@ -140,7 +141,7 @@ class Chaos:
                 self._world.part(client_id)
                 self._last(lasts_s, lambda c=client_id: self._world.join(c))  # type: ignore[misc]
 
-    def _hit(self, fault: Cut | HalfOpen | Kill | ClockStep, client_id: str, rng: random.Random) -> None:
+    def _hit(self, fault: Cut | HalfOpen | Kill | ClockStep | Sleep, client_id: str, rng: random.Random) -> None:
         match fault:
             case Cut():
                 self._world.cut(client_id)
@@ -148,6 +149,9 @@ class Chaos:
                 self._world.lose(client_id)
             case ClockStep():
                 self._world.step_clock(client_id, fault.by_s.sample(rng))
+            case Sleep():
+                if self._world.sleep(client_id):
+                    self._last(fault.lasts_s.sample(rng), lambda: self._world.revive(client_id))
             case Kill():
                 silent, lasts_s = rng.random() < fault.silent, fault.lasts_s.sample(rng)
                 if self._world.kill(client_id, silent=silent):

@@ -68,8 +68,11 @@ class EventLog:
         return self._hash.hexdigest()
 
     def head(self, content: dict[str, Any]) -> None:
-        """Write what the run is made of, before anything happens; it is part of the digest."""
-        self._write(json.dumps(content, sort_keys=True, separators=(",", ":")))
+        """Write what the run is made of, before anything happens; it is part of the digest.
+
+        In its own order: that of the bands is the plan's.
+        """
+        self._write(json.dumps(content, separators=(",", ":")))
 
     def note(self, kind: str, client: str, topic: str = "", payload: bytes | None = None, why: str = "") -> None:
         """Take note of something that has happened now."""

@@ -148,7 +148,15 @@ class ClockStep(_Fault):
     by_s: Annotated[Spread, Field(description="forwards, s; negative: back")]
 
 
-Fault = Annotated[Cut | HalfOpen | Partition | BrokerCrash | Kill | ClockStep, Field(discriminator="kind")]
+class Sleep(_Fault):
+    """A node says that it sleeps, takes leave, and wakes with a new boot id: one that saves its battery at night."""
+
+    kind: Literal["sleep"]
+    clients: Clients
+    lasts_s: Annotated[Spread, Field(description="until it wakes, s")]
+
+
+Fault = Annotated[Cut | HalfOpen | Partition | BrokerCrash | Kill | ClockStep | Sleep, Field(discriminator="kind")]
 
 
 class ClockRules(Section):

@@ -22,6 +22,7 @@ class Member:
     process: Process
     end: Callable[[], None]
     again: Callable[[], object]
+    sleep: Callable[[Callable[[], None]], None] | None = None
 
 
 class KeptEpochs:
@@ -69,7 +70,15 @@ class World:
 
     # -- members ---------------------------------------------------------------------------------------------------
 
-    def start(self, client_id: str, name: str, *, end: Callable[[], None], again: Callable[[], object]) -> Process:
+    def start(
+        self,
+        client_id: str,
+        name: str,
+        *,
+        end: Callable[[], None],
+        again: Callable[[], object],
+        sleep: Callable[[Callable[[], None]], None] | None = None,
+    ) -> Process:
         """Start a process on its machine, whose clocks are where they are; one that was there before is killed.
 
         Parameters
@@ -80,12 +89,14 @@ class World:
             What there is to do when it is killed.
         again : callable
             Starts another like it.
+        sleep : callable, optional
+            Lets it say that it sleeps and take leave, and calls back then; it is ended after that.
         """
         self.kill(client_id, silent=False)
         self._dead.pop(client_id, None)
         self.boots[name] += 1
         process = Process(self._scheduler, self._clock(client_id))
-        self.alive[client_id] = Member(name, process, end, again)
+        self.alive[client_id] = Member(name, process, end, again, sleep)
         return process
 
     def kill(self, client_id: str, *, silent: bool) -> bool:
@@ -98,6 +109,23 @@ class World:
         member.end()
         member.process.end()
         self._broker.kill(client_id, silent=silent)
+        return True
+
+    def sleep(self, client_id: str) -> bool:
+        """Let a member fall asleep; False when there is none of that id alive, or it cannot."""
+        member = self.alive.get(client_id)
+        if member is None or member.sleep is None:
+            return False
+        self._fault("sleep", client_id)
+
+        def asleep() -> None:
+            if self.alive.get(client_id) is member:  # it has not been killed on the way
+                del self.alive[client_id]
+                self._dead[client_id] = member
+                member.end()
+                member.process.end()
+
+        member.sleep(asleep)
         return True
 
     def revive(self, client_id: str) -> None:

@@ -1,0 +1,1 @@
+"""Home Assistant's discovery: the cell and each of its nodes as a device with what they publish as plain text."""

@@ -1,0 +1,141 @@
+"""A small HTTP server in the hub's own event loop: a hub whose loop hangs answers nobody, and is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from becomingone.hub.web.metrics import CONTENT_TYPE, Healths, exposition
+from becomingone.hub.web.section import HttpSection
+
+_LOG = logging.getLogger(__name__)
+
+RETRY_S: Final = 10.0
+"""Seconds after which a port that was taken is asked for again: the mesh does not wait for the web."""
+
+Faults = Callable[[], Mapping[str, str]]
+"""Gives, by part, what is wrong with it; empty where the hub is well."""
+
+Snapshot = Callable[[], Mapping[str, Any]]
+"""Gives the last snapshot, as it was published; empty before the first."""
+
+_INDEX: Final = """<!doctype html><meta charset="utf-8"><title>BecomingONE</title>
+<h1>BecomingONE hub</h1><p><a href="healthz">healthz</a>: whether it is well.
+<a href="metrics">metrics</a>: for Prometheus.</p>
+"""
+
+
+class WebServer:
+    """Serves what the hub knows.
+
+    Parameters
+    ----------
+    section : HttpSection
+        Where.
+    faults : callable
+        What is wrong.
+    snapshot : callable
+        The mesh.
+    health : callable
+        Gives the nodes' vital figures.
+
+    Attributes
+    ----------
+    address : str or None
+        ``http://host:port`` once it listens.
+    """
+
+    def __init__(
+        self, section: HttpSection, *, faults: Faults, snapshot: Snapshot, health: Callable[[], Healths]
+    ) -> None:
+        self._section = section
+        self._faults = faults
+        self._health = health
+        self._snapshot = snapshot
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+        self.address: str | None = None
+
+    def start(self) -> None:
+        """Begin to listen; needs a running loop."""
+        if self._section.enabled:
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._serve(), name="http")
+            self._task.add_done_callback(lambda task: _told(loop, task))
+
+    def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def listening(self) -> str:
+        """Wait until it listens; give the address."""
+        await self._listening.wait()
+        return self.address or ""
+
+    async def _serve(self) -> None:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/healthz", self._healthz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            await asyncio.Event().wait()
+        finally:
+            self.address = None
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        section, told = self._section, False
+        while True:
+            site = web.TCPSite(runner, section.host, section.port)
+            try:
+                await site.start()
+            except OSError as error:
+                if not told:
+                    _LOG.error(
+                        "http: cannot listen on %s:%s (%s); tried again every %g s: set http.port to a free one",
+                        section.host,
+                        section.port,
+                        error.strerror or error,
+                        RETRY_S,
+                    )
+                    told = True
+                await site.stop()
+                await asyncio.sleep(RETRY_S)
+            else:
+                break
+        host, port = runner.addresses[0][:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._listening.set()
+        _LOG.info("http: %s serves healthz and metrics", self.address)
+
+    async def _index(self, _request: web.Request) -> web.Response:
+        return web.Response(text=_INDEX, content_type="text/html")
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        faults = dict(self._faults())
+        body = json.dumps({"ok": not faults, "faults": faults})
+        return web.Response(text=body, status=503 if faults else 200, content_type="application/json")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=exposition(self._snapshot(), self._faults(), self._health()), headers={"Content-Type": CONTENT_TYPE}
+        )
+
+
+def _told(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """Hand what ended the server to whoever looks after the loop."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        loop.call_exception_handler({"message": "the HTTP server ended", "exception": error})
