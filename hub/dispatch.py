@@ -68,6 +68,9 @@ class Dispatch:
         Gives the figures of the pairs of groups, by pair and band.
     glance : callable, optional
         Looks at one band between ticks; without it, or without a table, no frame sets off a command.
+    send_once : callable, optional
+        Sends, as `send`, what a frame has set off: the next frame or the repetition makes up for one that is lost, so
+        that it need not be acknowledged. By default `send`.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Dispatch:
         emerged: Callable[[], frozenset[str]] = frozenset,
         pairs: Callable[[], Pairs] = lambda: NO_PAIRS,
         glance: Glance | None = None,
+        send_once: Callable[[str, bytes], bool] | None = None,
     ) -> None:
         self.rules: Sequence[Rule] = tuple(Rule(rule, section.quiet_hours) for rule in section.rules)
         self.outputs = Outputs(
@@ -116,7 +120,7 @@ class Dispatch:
             tell=tell,
             refuse=refuse,
         )
-        self._sender = Sender(boot, seal=seal, send_on=send)
+        self._sender = Sender(boot, seal=seal, send_on=send, send_once=send_once or send)
         self._chooser = Chooser(section, self.requests, suppress=self._sender.suppress)
         local = zone(section.timezone) if section.timezone is not None else None
         self._sources = Sources(roster, table, local, emerged, pairs)
@@ -269,11 +273,11 @@ class Dispatch:
         else:
             self._command(one, wish, view)
 
-    def _command(self, one: Driven, wish: Wish, view: View) -> None:
+    def _command(self, one: Driven, wish: Wish, view: View, *, once: bool = False) -> None:
         # A motor's command that follows the mesh is void when the mesh's state is old; what a person asks for is new.
         from_us = self._clock.mesh_us(view.now_ns) if wish.source == "request" else view.time_us
         holds_us = min(self._expiry_us, MOTOR_EXPIRY_US) if one.moves else self._expiry_us
-        number = self._sender.send(one, wish, view, expires_us=from_us + holds_us)
+        number = self._sender.send(one, wish, view, expires_us=from_us + holds_us, once=once)
         held = self.requests.of(one.node, one.device, view.now_ns) if wish.source == "request" else None
         if number is not None and held is not None and held.command is None:
             held.command = number
@@ -298,7 +302,7 @@ class Dispatch:
             else:
                 first = False
                 one.wish = wish
-                self._command(one, wish, view)
+                self._command(one, wish, view, once=True)
 
     # -- what is told -----------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from becomingone.wire.operate import MAX_OPERATION, Operation, Outcome, parse_op
 from becomingone.wire.rate import Bucket
 from becomingone.wire.remote import Reply
 from becomingone.wire.topics import Topics
-from becomingone.wire.verbs import MAX_AHEAD_S, MAX_VALID_S, OPERATORS, Value, Verb, read_arguments, verb_of
+from becomingone.wire.verbs import FORGET, MAX_AHEAD_S, MAX_VALID_S, OPERATORS, Value, Verb, read_arguments, verb_of
 
 REQUESTS_PER_S: Final = 20.0
 """Requests a second that are looked at, from everybody together; further ones are counted and not answered."""
@@ -42,9 +42,6 @@ GRACE_S: Final = MAX_AHEAD_S + 1.0
 travel."""
 
 _LOG = logging.getLogger(__name__)
-
-FORGET: Final = "forget"
-"""What the hub does itself: see `becomingone.hub.forget`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Sender:
         Seals each command.
     send_on : callable
         Sends a topic and payload; False where it could not.
+    send_once : callable
+        The same for what need not be acknowledged.
 
     Attributes
     ----------
@@ -40,11 +42,12 @@ class Sender:
     boot: int
     seal: Seal
     send_on: Callable[[str, bytes], bool]
+    send_once: Callable[[str, bytes], bool]
     sent: int = 0
     suppressed: Counter[str] = field(default_factory=Counter[str])
     _next: int = 0
 
-    def send(self, one: Driven, wish: Wish, view: View, *, expires_us: int) -> int | None:
+    def send(self, one: Driven, wish: Wish, view: View, *, expires_us: int, once: bool = False) -> int | None:
         """Send a command.
 
         Returns
@@ -65,7 +68,7 @@ class Sender:
             self.suppress(one, "unsealed")
             return None
         self._next += 1
-        if not self.send_on(one.topic, payload):
+        if not (self.send_once if once else self.send_on)(one.topic, payload):
             self.suppress(one, "link")
             return None
         self.sent += 1

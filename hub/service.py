@@ -168,6 +168,7 @@ class Hub:
             emerged=self.parts.emerged,
             pairs=self.parts.pairs,
             glance=self._evaluator.glance,
+            send_once=link.publish,
         )
         self._intake.ingest.stored = self._dispatch.moved
         self._rest = Rest(

@@ -126,6 +126,7 @@ class Watch:
     look_back: LookBack = field(init=False)
     locked: NodeLocking = field(init=False)
     _looking: bool = False
+    _void: bool = False
     _next_us: int = 0
     _poorer: int = 0
     _told_limited: bool = False
@@ -171,6 +172,7 @@ class Watch:
         section, tau_s = self.section, self.band.tau_s
         self.locked = NodeLocking(self.band, section.locking_tau * tau_s, section.settle_tau * tau_s)
         self.latest = None
+        self._void = self._looking
         self._next_us = 0
         self._holding, self._failing, self._clocks = _Since(), _Since(), _Since()
 
@@ -198,6 +200,7 @@ class Watch:
             self.emerged = False
             if verdict.why == (SHARED,):
                 self.behind = self.latest
+            self._void = self._looking
             self.latest = None  # the next emergence needs a look of its own
             self._next_us = now_us + self._between_us(self.length_s)
         return verdict
@@ -283,9 +286,10 @@ class Watch:
         )
 
     def answer(self, seen: Look | None) -> None:
-        """Take what a look has seen; None: it failed."""
+        """Take what a look has seen; None: it failed. One that was asked before the band changed over is void."""
         self._looking = False
-        if seen is None or seen.best is None:
+        void, self._void = self._void, False
+        if seen is None or seen.best is None or void:
             return
         self.looks += 1
         if self.emerged:

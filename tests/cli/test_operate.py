@@ -18,7 +18,7 @@ from becomingone.hub.config import HubConfig
 from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.scheduling import LoopScheduler, MeshClock
-from becomingone.wire.verbs import OPERATORS
+from becomingone.wire.verbs import FORGET, OPERATORS
 
 
 class House:
@@ -72,7 +72,7 @@ def house() -> Iterator[House]:
 
 
 def test_the_verbs_are_those_that_operators_have() -> None:
-    for verb in OPERATORS:
+    for verb in (*OPERATORS, FORGET):
         assert parse(["operate", "n", verb]).verb == verb
     for verb in ("rebirth", "realign", "dance"):
         with pytest.raises(SystemExit) as ended:
@@ -90,6 +90,7 @@ def test_the_verbs_are_those_that_operators_have() -> None:
         (["n", "loglevel"], "loglevel needs level"),
         (["n", "identify", "seconds=long"], "seconds must be a number"),
         (["n", "restart", "--broker", "here"], "--broker must be mqtt://host:port"),
+        (["n", "forget", "all=yes"], "forget takes no arguments"),
         (["n", "restart", "--cell", "a/b"], "--cell"),
     ],
 )

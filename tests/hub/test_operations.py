@@ -9,11 +9,10 @@ import pytest
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import OperatorVerb
-from becomingone.hub.operations import FORGET
 from becomingone.hub.tokens import MAX_TOKENS, Tokens
 from becomingone.wire.command import decode_node_command
 from becomingone.wire.operate import MAX_OPERATION
-from becomingone.wire.verbs import MAX_LINES, OPERATORS, Verb
+from becomingone.wire.verbs import FORGET, MAX_LINES, OPERATORS, Verb
 
 from .operated import BOTH, TOPICS, Cell
 from .parts import about
@@ -255,3 +254,16 @@ def test_a_node_that_has_proved_no_life_is_sent_nothing() -> None:
     cell.ask("restart", token="t")
     assert [why.split(":")[0] for why in cell.whys] == ["unknown_node"]
     assert cell.sent("/node/n/cmd/") == []
+
+
+def test_a_node_that_will_not_come_back_is_forgotten_and_one_that_is_there_is_not() -> None:
+    cell = Cell().run(1.0)
+    cell.ask(FORGET, token="t0")
+    assert cell.results[-1] == (FORGET, "refused")
+    assert "stop it first" in cell.whys[-1]
+    cell.bench.broker.kill(cell.node.link.client_id)
+    cell.run(1.0)
+    cell.ask(FORGET, token="t1")
+    cell.run(1.0)
+    assert cell.results[-1] == (FORGET, "done")
+    assert not [topic for topic, payload in cell.bench.broker.retained.items() if "/node/n/" in topic and payload]

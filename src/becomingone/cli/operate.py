@@ -26,7 +26,7 @@ from becomingone.scheduling import LoopScheduler
 from becomingone.wire.announce import State, parse_announcement, parse_state
 from becomingone.wire.operate import Operation, Outcome
 from becomingone.wire.topics import Topics, check_name
-from becomingone.wire.verbs import Value, Verb, read_arguments
+from becomingone.wire.verbs import FORGET, Value, Verb, read_arguments
 
 CONNECT_S: Final = 5.0
 """Seconds within which the broker must answer."""
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, wait for the outcome, print it."""
     process.set_up_logging("DEBUG" if arguments.debug else "ERROR")
     config = _config(arguments)
-    verb = Verb(arguments.verb)
+    verb: str = arguments.verb
     given = _arguments(verb, arguments.arguments)
     try:
         node = check_name(arguments.node, "the node")
@@ -79,8 +79,13 @@ def _config(arguments: argparse.Namespace) -> OperatorConfig:
         raise ConfigError(msg) from error
 
 
-def _arguments(verb: Verb, words: Sequence[str]) -> dict[str, Value]:
+def _arguments(verb: str, words: Sequence[str]) -> dict[str, Value]:
     given: dict[str, Value] = {}
+    if verb == FORGET:  # the hub's own to do: it is no command to the node, and takes nothing
+        if words:
+            msg = f"{words[0]}: forget takes no arguments"
+            raise ConfigError(msg)
+        return given
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
@@ -88,7 +93,7 @@ def _arguments(verb: Verb, words: Sequence[str]) -> dict[str, Value]:
             raise ConfigError(msg)
         given[name] = _value(text)
     try:
-        return dict(read_arguments(verb, given))
+        return dict(read_arguments(Verb(verb), given))
     except FrameError as error:
         raise ConfigError(error.detail) from error
 
@@ -114,7 +119,7 @@ def _tell(outcome: Outcome) -> None:
 
 
 class _Asking:
-    def __init__(self, config: OperatorConfig, node: str, verb: Verb, operation: Operation) -> None:
+    def __init__(self, config: OperatorConfig, node: str, verb: str, operation: Operation) -> None:
         self._config = config
         self._topics = Topics(config.root, config.cell)
         self._node = node

@@ -144,11 +144,14 @@ def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add_set(run)
 
 
+_VERBS = ("identify", "reload", "loglevel", "log", "restart")
+
+
 def _add_operate(commands: Commands, common: argparse.ArgumentParser) -> None:
     operate = commands.add_parser("operate", parents=[common], help="have a node do something, through the hub")
     operate.set_defaults(run=_handler("operate", "run"))
     operate.add_argument("node", metavar="NODE", help="the node's id")
-    operate.add_argument("verb", choices=("identify", "reload", "loglevel", "log", "restart"), help="what it is to do")
+    operate.add_argument("verb", choices=(*_VERBS, "forget"), help="what it is to do")
     operate.add_argument(
         "arguments", nargs="*", metavar="KEY=VALUE", help="identify: seconds; loglevel: level; log: lines"
     )

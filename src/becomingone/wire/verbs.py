@@ -45,6 +45,9 @@ class Verb(enum.StrEnum):
     RESTART = "restart"
 
 
+FORGET: Final = "forget"
+"""What people may ask for of the hub about a node: to forget it. It is no command, and no node hears of it."""
+
 OPERATORS: Final = (Verb.IDENTIFY, Verb.RELOAD, Verb.LOGLEVEL, Verb.LOG, Verb.RESTART)
 """What people may ask for; the others are the hub's own."""
 

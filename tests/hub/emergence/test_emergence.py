@@ -260,6 +260,40 @@ def test_a_look_that_fails_is_counted_and_one_that_hangs_is_not_asked_for_twice(
     assert mesh.cell.emergence.figures()["enabled"] is False
 
 
+class Late:
+    """A runner that answers when it is told to."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, work, outcome):
+        self.waiting.append((work, outcome))
+
+    def answer(self):
+        for work, outcome in self.waiting:
+            outcome(work(), None)
+        self.waiting.clear()
+
+
+def test_a_look_that_is_answered_after_the_dissolution_is_void():
+    """It was asked whether the evidence holds, at a p that is no evidence for an emergence."""
+    mesh = Mesh(2).run(60)
+    assert mesh.cell.kinds() == ["emergence"]
+    runner = mesh.cell.emergence._runner = Late()
+    while not runner.waiting:
+        mesh.step()
+    mesh.run(5, coherence=0.5)
+    assert mesh.cell.kinds() == ["emergence", "dissolution"]
+    runner.answer()
+    mesh.run(6)
+    assert mesh.cell.kinds() == ["emergence", "dissolution"]
+    for _ in range(200):
+        mesh.step()
+        runner.answer()
+    assert mesh.cell.kinds() == ["emergence", "dissolution", "emergence"]
+    assert mesh.cell.told[2][2]["fluctuation"]["p_needed"] < 0.001
+
+
 def test_it_can_be_turned_off():
     mesh = Mesh(2, section=EmergenceSection(enabled=False)).run(30)
     assert mesh.cell.emergence.figures()["bands"] == {}
