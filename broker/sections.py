@@ -84,6 +84,7 @@ class IdentitiesSection(Section):
     operators: Annotated[tuple[Name, ...], Field(description="people and programs that may ask for things")] = ()
     observers: Annotated[tuple[Name, ...], Field(description="displays that see the results")] = ()
     relays: Annotated[tuple[Name, ...], Field(description="child cells that hand their aggregate up")] = ()
+    witnesses: Annotated[tuple[Name, ...], Field(description="hubs that only observe and audit")] = ()
 
     @field_validator("nodes")
     @classmethod
@@ -102,13 +103,14 @@ class IdentitiesSection(Section):
             ("operator", self.operators),
             ("observer", self.observers),
             ("relay", self.relays),
+            ("witness", self.witnesses),
         )
         return [Identity(role, name) for role, names in groups for name in dict.fromkeys(names)]
 
     @property
     def stated(self) -> bool:
         """Whether anybody but the hub is named."""
-        return bool(self.nodes or self.operators or self.observers or self.relays)
+        return bool(self.nodes or self.operators or self.observers or self.relays or self.witnesses)
 
 
 class LimitsSection(Section):

@@ -24,7 +24,10 @@ RETAINED_S: Final = 0.3
 """Seconds for what the broker retained, after it has granted the subscriptions."""
 
 LISTEN_S: Final = 3.5
-"""Seconds after which a hub that says it is there and is not heard is dead: three of its snapshots, and a little."""
+"""Seconds after which a hub that says it is there and is not heard is dead: three of its snapshots, and a little.
+
+Where snapshots are rarer than one a second, as many times as long.
+"""
 
 _THERE: Final = (State.INIT, State.READY)
 
@@ -90,6 +93,8 @@ class Claim:
         Called once when there is no other.
     refused : callable
         Called once, with a line for a person, when there is.
+    snapshot_s : float
+        Seconds between snapshots, as the cell's hub is configured.
     """
 
     def __init__(
@@ -101,7 +106,9 @@ class Claim:
         scheduler: Scheduler,
         granted: Callable[[], None],
         refused: Callable[[str], None],
+        snapshot_s: float = 1.0,
     ) -> None:
+        self._listen_s = LISTEN_S * max(1.0, snapshot_s)
         self._topics = topics
         self._instance = instance
         self._scheduler = scheduler
@@ -137,7 +144,7 @@ class Claim:
             self._settle()
             self._granted()
         else:
-            self._after(LISTEN_S - RETAINED_S, self._listened)
+            self._after(self._listen_s - RETAINED_S, self._listened)
             self._decide()
 
     def _listened(self) -> None:

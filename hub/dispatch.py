@@ -20,6 +20,7 @@ from becomingone.hub.output_watch import OutputWatch
 from becomingone.hub.outputs import Outputs
 from becomingone.hub.requests import Requests
 from becomingone.hub.roster import Roster
+from becomingone.hub.rules.node_fields import NodeRows
 from becomingone.hub.rules.quiet import zone
 from becomingone.hub.rules.rule import Rule, Wish
 from becomingone.hub.rules.section import DispatchSection
@@ -123,7 +124,8 @@ class Dispatch:
         self._sender = Sender(boot, seal=seal, send_on=send, send_once=send_once or send)
         self._chooser = Chooser(section, self.requests, suppress=self._sender.suppress)
         local = zone(section.timezone) if section.timezone is not None else None
-        self._sources = Sources(roster, table, local, emerged, pairs)
+        rows = NodeRows(table) if table is not None else None
+        self._sources = Sources(roster, rows, local, emerged, pairs)
         self._section = section
         self._roster = roster
         self._clock = clock
@@ -132,7 +134,7 @@ class Dispatch:
         self._expiry_us = int(section.expiry_s * MICROSECONDS)
         self._total = Bucket(section.total_hz, max(section.total_hz / 4.0, 5.0))
         self._frames = FrameWatch(
-            table,
+            rows,
             glance,
             section.frames_hz,
             clock=clock,

@@ -8,10 +8,9 @@ from functools import partial
 from typing import Final
 
 from becomingone.hub.driven import Driven
-from becomingone.hub.rules.node_fields import node_rows
+from becomingone.hub.rules.node_fields import NodeRows
 from becomingone.hub.rules.view import Looks
 from becomingone.hub.state import BandState
-from becomingone.hub.table import BandRows, ChannelTable
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler, Timer
 from becomingone.wire.rate import Bucket
 
@@ -38,8 +37,8 @@ class FrameWatch:
 
     Parameters
     ----------
-    table : ChannelTable or None
-        Where frames are stored.
+    rows : NodeRows or None
+        The nodes' channels in the table where frames are stored.
     glance : callable or None
         Looks at one band; without it, or without a table, no frame sets off anything.
     hz : float
@@ -59,7 +58,7 @@ class FrameWatch:
 
     def __init__(
         self,
-        table: ChannelTable | None,
+        rows: NodeRows | None,
         glance: Glance | None,
         hz: float,
         *,
@@ -69,7 +68,7 @@ class FrameWatch:
         suppressed: Counter[str],
     ) -> None:
         self.budget = Bucket(max(hz, 1e-9), min(AT_ONCE, max(1.0, hz)))
-        self._table = table if hz > 0.0 else None
+        self._of = rows if hz > 0.0 else None
         self._glance = glance
         self._pause_ns = int(NANOSECONDS / max(hz, 1e-9))
         self._clock = clock
@@ -78,7 +77,6 @@ class FrameWatch:
         self._suppressed = suppressed
         self._bands: dict[int, list[Driven]] = {}
         self._rows: dict[int, list[Driven]] = {}
-        self._found: dict[tuple[int, int], tuple[BandRows, list[int]]] = {}
         self._names: Sequence[str] = ()
         self._moved: set[int] = set()
         self._moved_rows: set[int] = set()
@@ -90,7 +88,7 @@ class FrameWatch:
     @property
     def active(self) -> bool:
         """Whether frames set off anything."""
-        return self._table is not None and self._glance is not None
+        return self._of is not None and self._glance is not None
 
     def begin(self, names: Sequence[str]) -> None:
         """Forget what is watched: a tick has looked at everything; `names` are the bands', in the plan's order."""
@@ -103,9 +101,10 @@ class FrameWatch:
         """Have an output driven by every frame of some bands, and by those of some nodes in a band."""
         for band in bands:
             self._bands.setdefault(band, []).append(one)
-        for place in nodes:
-            for row in self._of(place):
-                self._rows.setdefault(row, []).append(one)
+        if self._of is not None:
+            for band, node in nodes:
+                for row in self._of.of(band, node):
+                    self._rows.setdefault(row, []).append(one)
 
     def moved(self, rows: Sequence[int]) -> None:
         """Take note that live frames have been stored; costs next to nothing where no output depends on them.
@@ -115,12 +114,12 @@ class FrameWatch:
         rows : sequence of int
             Their rows in the table.
         """
-        if self._table is None or not (self._bands or self._rows):
+        if self._of is None or not (self._bands or self._rows):
             return
         watched = self._rows.keys() & rows if self._rows else ()
         bands: set[int] = set()
         if self._bands and (self._waits or len(self._moved) < len(self._bands)):
-            band_of = self._table["band"]
+            band_of = self._of.table["band"]
             bands = ({int(band_of[rows[0]])} if len(rows) == 1 else set(band_of[rows].tolist())) & self._bands.keys()
         if not watched and not bands:
             return
@@ -139,17 +138,6 @@ class FrameWatch:
         self.begin(())
         self._moved.clear()
         self._moved_rows.clear()
-
-    def _of(self, place: tuple[int, int]) -> list[int]:
-        """Give the rows of a node in a band; found once, and again when the band has others."""
-        table = self._table
-        if table is None:
-            return []
-        members = table.of_band(place[0])
-        found = self._found.get(place)
-        if found is None or found[0] is not members:
-            found = self._found[place] = members, node_rows(table, *place)
-        return found[1]
 
     def _look(self) -> None:
         self._turn = None

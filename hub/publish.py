@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.state import MeshState
 from becomingone.wire.topics import Topics
 
 GRACE_US: Final = 30_000_000
@@ -16,8 +16,6 @@ _DIGITS = 4
 
 class FigurePublisher:
     """Publishes ``coherence``, ``order``, ``locking``, ``phase`` and ``emerged`` of the cell and of each band.
-
-    A slow band's change when it has been evaluated: about sixteen times a period, and no oftener.
 
     A figure that is not defined any more is taken back with an empty retained payload: a number that nobody vouches
     for must not stay on the broker, not even one of a hub that died before.
@@ -35,14 +33,10 @@ class FigurePublisher:
         self._publish = publish
         self._last: dict[str, str | None] = {}  # None: it may have lost or kept what was published
         self._begun_us: int | None = None
-        self._evaluated: dict[str, int] = {}
-        self._taken: tuple[MeshState, frozenset[str]] | None = None
 
     def forget(self) -> None:
         """Publish everything anew next time: the broker may have lost what it retained."""
         self._last = dict.fromkeys(self._last)
-        self._evaluated.clear()
-        self._taken = None
 
     def take(self, state: MeshState, emerged: frozenset[str] = frozenset()) -> None:
         """Publish what has changed.
@@ -54,22 +48,12 @@ class FigurePublisher:
         emerged : frozenset of str
             The bands whose nodes are one now.
         """
-        if self._taken is not None and self._taken[0] is state and self._taken[1] == emerged:
-            return
         if self._begun_us is None:
             self._begun_us = state.time_us
         unknown = None if state.time_us - self._begun_us >= GRACE_US else ""
-        new = [band for band in state.bands if self._evaluated.get(band.name) != band.time_us]
-        whole = True
-        for topic, text in self._texts(state, new, emerged):
-            if self._last.get(topic, unknown) != text:
-                taken = self._publish(topic, text.encode("ascii"))
-                whole = whole and taken
-                if taken:
-                    self._last[topic] = text
-        if whole and unknown is None:
-            self._evaluated.update((band.name, band.time_us) for band in new)
-            self._taken = state, emerged
+        for topic, text in self._texts(state, emerged):
+            if self._last.get(topic, unknown) != text and self._publish(topic, text.encode("ascii")):
+                self._last[topic] = text
 
     def withdraw(self) -> None:
         """Take everything back: the hub stops, and with it what the figures stood for."""
@@ -78,9 +62,7 @@ class FigurePublisher:
                 self._publish(topic, b"")
         self._last.clear()
 
-    def _texts(
-        self, state: MeshState, new: Sequence[BandState], emerged: frozenset[str]
-    ) -> Iterator[tuple[str, str]]:
+    def _texts(self, state: MeshState, emerged: frozenset[str]) -> Iterator[tuple[str, str]]:
         dominant = state.dominant
         topics = self._topics
         yield topics.figure("coherence"), _text(state.overall("coherence"))
@@ -88,7 +70,7 @@ class FigurePublisher:
         yield topics.figure("locking"), _text(state.overall("locking"))
         yield topics.figure("phase"), _text(dominant.phase_at(state.time_us) if dominant is not None else None)
         yield topics.figure("emerged"), _truth(bool(emerged)) if state.valid or emerged else ""
-        for band in new:
+        for band in state.bands:
             valid = band.valid
             yield (
                 topics.figure("emerged", band.name),

@@ -46,7 +46,7 @@ FIGURES_HZ: Final = 10.0
 LOOK_S: Final = 1.0
 """Seconds between looks at who is unsure, what is desired and what Home Assistant has to be told."""
 
-SILENCE_NS: Final = 250_000_000
+SILENCE_NS: Final = 100_000_000
 """ns between looks for nodes that have been silent for too long."""
 
 STALLED_TICKS: Final = 20.0
@@ -201,8 +201,10 @@ class Hub:
         )
         self._latest = MeshState(clock.now_us(), ())
         self._broker: SysMetrics | None = None
+        self._unseen = False
         self._turns: list[Repeating] = []
         self._heard_out_ns = 0
+        self._shown: MeshState | None = None
 
     @property
     def state(self) -> State:
@@ -288,11 +290,13 @@ class Hub:
 
     def _connected(self) -> None:
         self._figures.forget()
+        self._shown = None
         self._desired.forget()
         self._discovery.forget()
         self._roster.listen(self._clock.monotonic_ns())
 
     def _listen_to_the_described(self) -> None:
+        self._unseen = True  # whoever waits for the hub need not wait for its next snapshot, too
         if self._broker is None:
             self._intake.listen()
             self._dispatch.listen(self._link)
@@ -321,6 +325,9 @@ class Hub:
             self._give_up(now_ns)
         if not self._rest.may(now_us, self._latest.time_us):
             self._evaluate(now_us)
+        if self._unseen:
+            self._unseen = False
+            self._publish_snapshot()
         self._pace.end()
 
     def _give_up(self, now_ns: int) -> None:
@@ -340,7 +347,9 @@ class Hub:
     def _publish_figures(self) -> None:
         if not self._link.connected:
             return
-        self._figures.take(self._latest, self.parts.emerged())
+        if self._shown is not self._latest:
+            self._shown = self._latest
+            self._figures.take(self._latest, self.parts.emerged())
         if self.milestones.first_coherence_us is None and any(
             band.valid and band.channels >= 2 for band in self._latest.bands
         ):

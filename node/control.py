@@ -31,8 +31,8 @@ OLDEST_TARGET_S: Final = 60.0
 MOST_NODES: Final = 100_000
 """Of a larger cell a node believes this size."""
 
-PER_PERIOD: Final = 8.0
-"""Oscillator frames a period of a slow band; a line between them is the phase, for the oscillator turns evenly."""
+PER_PERIOD: Final = 4.0
+"""Oscillator frames a period of a slow band; they say how fast it turns, and it turns evenly."""
 
 BETTER: Final = 1.2
 """An output that follows any band changes to one that is so many times as coherent."""

@@ -41,11 +41,11 @@ FIRST_S: Final = 0.5
 SLOW_S: Final = 8.0
 """this, or what keeps all nodes together below `PROBES_PER_S`; each ± a quarter. What is slow needs no more:"""
 
-PERIODS: Final = 8.0
+PERIODS: Final = 16.0
 """the pause may be so many periods of the node's fastest band,"""
 
-SLOWEST_S: Final = 64.0
-"""and at most this: an oscillator that warms up by 10 K, 0.4 ppm, is 26 µs off by then."""
+SLOWEST_S: Final = 128.0
+"""and at most this: an oscillator that becomes 0.4 ppm faster in the sun is 51 µs off by then."""
 
 LOST_S: Final = 1.0
 """Seconds until the next attempt after one in vain; twice as long after each further one, up to the slow pace."""

@@ -74,22 +74,22 @@ class Discovery:
         room = MOST_A_TURN
         if self._section.enabled:
             own = device_id(self._topics)
-            if own not in self._sent and self._publish(own, cell_device(self._topics, self._bands), None):
+            if own not in self._sent:
+                self._publish(own, cell_device(self._topics, self._bands), None)
                 room -= 1
             for member in self._roster.members:
                 about = member.about
                 if room > 0 and about is not None:
                     identifier = device_id(self._topics, member.id)
                     if self._sent.get(identifier) is not about:
-                        room -= self._publish(identifier, node_device(self._topics, about), about)
+                        self._publish(identifier, node_device(self._topics, about), about)
+                        room -= 1  # also where nobody takes it: to put it together is what costs time
         self._take_away(room)
 
-    def _publish(self, identifier: str, content: dict[str, Any], about: About | None) -> bool:
+    def _publish(self, identifier: str, content: dict[str, Any], about: About | None) -> None:
         payload = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
-        taken = self._link.publish(self._topic(identifier), payload, qos=1, retain=True)
-        if taken:
+        if self._link.publish(self._topic(identifier), payload, qos=1, retain=True):
             self._sent[identifier] = about
-        return taken
 
     def _take_away(self, room: int) -> None:
         """Take away the devices of this cell that there are no more; those of nodes not before they could speak."""

@@ -178,7 +178,7 @@ class _Verifier:
             elif chain.first > 1:
                 self._findings.gone[kind] = chain.first - 1
         for kind, said in told.items():
-            if kind not in self._chains:
+            if kind not in self._chains and said.last >= said.first:  # one that has no records has no row
                 self._findings.add(Damage(kind, said.first, said.last, "missing"))
 
     # -- checkpoints -----------------------------------------------------------------------------------------------

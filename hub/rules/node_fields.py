@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.table import BandRows, ChannelTable
 
 NodeField = tuple[complex, float, float]
 """T = Σw·C·u/Σw, C = Σw·C/Σw, and Σw."""
@@ -17,11 +17,27 @@ _MANY: Final = 16
 """Channels of one node from which on arrays are quicker."""
 
 
-def node_rows(table: ChannelTable, band: int, node: int) -> list[int]:
-    """Give the rows of a node, by its number, in a band, by its number in the plan."""
-    rows = table.of_band(band).rows
-    found: list[int] = rows[table["node"][rows] == node].tolist()
-    return found
+class NodeRows:
+    """The rows of nodes in bands: found once, and again when a band has other rows.
+
+    Parameters
+    ----------
+    table : ChannelTable
+        The channels.
+    """
+
+    def __init__(self, table: ChannelTable) -> None:
+        self.table = table
+        self._found: dict[tuple[int, int], tuple[BandRows, list[int]]] = {}
+
+    def of(self, band: int, node: int) -> list[int]:
+        """Give the rows of a node, by its number, in a band, by its number in the plan."""
+        members = self.table.of_band(band)
+        found = self._found.get((band, node))
+        if found is None or found[0] is not members:
+            rows: list[int] = members.rows[self.table["node"][members.rows] == node].tolist()
+            found = self._found[band, node] = members, rows
+        return found[1]
 
 
 def node_field(table: ChannelTable, rows: list[int], time_us: int) -> NodeField | None:

@@ -37,7 +37,8 @@ class DispatchSection(Section):
         Field(
             ge=0,
             le=10_000,
-            description="commands a second, to all outputs together, that frames may set off between ticks; 0: none",
+            description="looks a second that frames may set off between ticks, and commands beyond the first of each; "
+            "0: none",
         ),
     ] = 200.0
     total_hz: Annotated[

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from becomingone.hub.roster import Roster
 from becomingone.hub.rules.errors import Undefined
-from becomingone.hub.rules.node_fields import NodeField, node_field, node_fields, node_rows
+from becomingone.hub.rules.node_fields import NodeField, NodeRows, node_field, node_fields
 from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
 from becomingone.wire.announce import State
 
 Pairs = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -36,8 +35,8 @@ class Sources:
     ----------
     roster : Roster
         The nodes.
-    table : ChannelTable or None
-        The channels; without it no node has a phase.
+    rows : NodeRows or None
+        The nodes' channels; without them no node has a phase.
     zone : tzinfo or None
         The cell's local time; without it there is no time of day.
     emerged : callable
@@ -47,7 +46,7 @@ class Sources:
     """
 
     roster: Roster
-    table: ChannelTable | None = None
+    rows: NodeRows | None = None
     zone: tzinfo | None = None
     emerged: Callable[[], frozenset[str]] = frozenset
     pairs: Callable[[], Pairs] = lambda: NO_PAIRS
@@ -169,8 +168,8 @@ class View:
 
     def node_field(self, band: BandState | None, node: str) -> NodeField | None:
         """Give a node's field in a band (T, C and weight) by its latest frames; None where it has none."""
-        member, table = self._sources.roster.get(node), self._sources.table
-        if band is None or not band.valid or member is None or table is None:
+        member, rows = self._sources.roster.get(node), self._sources.rows
+        if band is None or not band.valid or member is None or rows is None:
             return None
         fields = self._fields.get(band.name)
         if fields is not None:
@@ -179,10 +178,10 @@ class View:
         if key in self._singly:
             return self._singly[key]
         if len(self._singly) < _SINGLY:
-            rows = node_rows(table, list(self._bands).index(band.name), member.number)
-            found = self._singly[key] = node_field(table, rows, self.time_us)
+            own = rows.of(list(self._bands).index(band.name), member.number)
+            found = self._singly[key] = node_field(rows.table, own, self.time_us)
             return found
-        fields = self._fields[band.name] = node_fields(table, band.rows, self.time_us)
+        fields = self._fields[band.name] = node_fields(rows.table, band.rows, self.time_us)
         return fields.get(member.number)
 
     def we(self, pair: str, band: BandState | None) -> Mapping[str, Any]:

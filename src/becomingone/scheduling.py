@@ -97,7 +97,14 @@ class LoopScheduler(SystemClock):
 
     def post(self, callback: Callable[[], None]) -> None:
         """See `Scheduler.post`."""
-        self.loop.call_soon_threadsafe(callback)
+        try:
+            own = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            own = False
+        if own:  # the loop is awake: to wake it would cost a write, a read and a look at all streams
+            self.loop.call_soon(callback)
+        else:
+            self.loop.call_soon_threadsafe(callback)
 
 
 class Repeating:

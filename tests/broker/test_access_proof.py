@@ -23,8 +23,8 @@ from .raw_mqtt import GoneError, RawClient, RefusedError
 from .standing import Standing, free, installed, program
 
 HOME = "becomingone/home/"
-PEOPLE = "hub anna"
-RESULTS = "hub anna wall"
+PEOPLE = "hub anna eye"
+RESULTS = "hub anna wall eye"
 NODES = "kitchen desk"
 NOBODY = ""
 
@@ -39,12 +39,12 @@ def branch(node: str) -> list[Row]:
     """What stands below a node's branch, or is named after it elsewhere."""
     return [
         Row(f"{HOME}node/{node}/state", f"{node} hub", f"{node} {RESULTS}"),
-        Row(f"{HOME}node/{node}/about", node, PEOPLE),
-        Row(f"{HOME}node/{node}/health", node, PEOPLE),
+        Row(f"{HOME}node/{node}/about", f"{node} hub", PEOPLE),
+        Row(f"{HOME}node/{node}/health", f"{node} hub", PEOPLE),
         Row(f"{HOME}node/{node}/phase/stride/gyr_z", node, PEOPLE),
         Row(f"{HOME}node/{node}/kept", node, PEOPLE),
         Row(f"{HOME}node/{node}/oscillator/stride", node, PEOPLE),
-        Row(f"{HOME}node/{node}/output/light/state", node, RESULTS),
+        Row(f"{HOME}node/{node}/output/light/state", f"{node} hub", RESULTS),
         Row(f"{HOME}node/{node}/output/light/set", "hub", f"{node} {PEOPLE}"),
         Row(f"{HOME}node/{node}/cmd/restart", "hub", f"{node} {PEOPLE}"),
         Row(f"{HOME}node/{node}/cmd/rebirth", "hub", f"{node} {PEOPLE}"),
@@ -75,23 +75,32 @@ ROWS = [
     *branch("kitchen"),
     *branch("desk"),
     Row(f"{HOME}node/stranger/state", "hub", RESULTS),
-    Row(f"{HOME}node/stranger/about", NOBODY, PEOPLE),
+    Row(f"{HOME}node/stranger/about", "hub", PEOPLE),
     Row(f"{HOME}node/stranger/phase/stride/gyr_z", NOBODY, PEOPLE),
     Row(f"{HOME}hub/state", "hub", f"{NODES} {RESULTS}"),
-    Row(f"{HOME}hub/about", NOBODY, PEOPLE),
+    Row(f"{HOME}hub/about", "hub", RESULTS),
+    Row(f"{HOME}hub/health", "hub", RESULTS),
+    Row(f"{HOME}hub/nonsense", NOBODY, PEOPLE),
+    Row(f"{HOME}emerged", "hub", RESULTS),
+    Row(f"{HOME}band/stride/emerged", "hub", RESULTS),
+    Row(f"{HOME}witness/meso", "hub", RESULTS),
+    Row(f"{HOME}audit/eye/state", "eye", PEOPLE),
+    Row(f"{HOME}audit/eye/report", "eye", PEOPLE),
+    Row(f"{HOME}audit/eye/event/disagreement", "eye", PEOPLE),
+    Row(f"{HOME}audit/other/report", NOBODY, PEOPLE),
     *(Row(f"{HOME}{figure}", "hub", RESULTS) for figure in ("coherence", "order", "locking", "phase")),
     *(Row(f"{HOME}band/stride/{figure}", "hub", RESULTS) for figure in ("coherence", "order", "locking", "phase")),
     Row(f"{HOME}snapshot", "hub", RESULTS),
     Row(f"{HOME}event/collapse", "hub", RESULTS),
     Row(f"{HOME}event/collapse/last", "hub", RESULTS),
-    Row(f"{HOME}sync/stride", "hub", f"{NODES} hub anna garage"),
+    Row(f"{HOME}sync/stride", "hub", f"{NODES} hub anna garage eye"),
     Row(f"{HOME}cell/garage/aggregate", "garage", PEOPLE),
     Row(f"{HOME}cell/attic/aggregate", NOBODY, PEOPLE),
     Row(f"{HOME}nonsense", NOBODY, PEOPLE),
     Row("becomingone/home", NOBODY, PEOPLE),
-    Row("homeassistant/device/kitchen/config", "hub", PEOPLE),
-    Row("homeassistant/status", "hub anna", PEOPLE),
-    Row("homeassistant/light/lamp/set", "hub", PEOPLE),
+    Row("homeassistant/device/kitchen/config", "hub", "hub anna"),
+    Row("homeassistant/status", "hub anna", "hub anna"),
+    Row("homeassistant/light/lamp/set", "hub", "hub anna"),
     # elsewhere
     Row("becomingone/attic/node/kitchen/state", NOBODY, NOBODY),
     Row("becomingone/attic/hub/state", NOBODY, NOBODY),
@@ -113,6 +122,7 @@ MEMBERS = {
     "anna": "operator:anna",
     "wall": "observer:wall",
     "garage": "relay:garage",
+    "eye": "witness:eye",
     "stranger": "stranger",  # the authority's signature, and a name that nobody has been given
 }
 VERSIONS = (4, 5)
@@ -163,6 +173,7 @@ def proof(request, tmp_path_factory) -> Iterator[Proof]:
             "tls": {"certificate": broker.certificate, "key": broker.key, "ca": authority.ca},
             "identities": {
                 "nodes": ["kitchen", "desk"], "operators": ["anna"], "observers": ["wall"], "relays": ["garage"],
+                "witnesses": ["eye"],
             },
             "persistence": {"enabled": False},
             "sys_interval_s": 1,
@@ -256,7 +267,8 @@ def test_the_table_here_holds_every_kind_of_topic() -> None:
         topics.command("kitchen", "rebirth"), topics.request("kitchen", "light"), topics.ack("kitchen"),
         topics.operate("kitchen", "restart"), topics.answer("kitchen", "anna-17"),
         topics.clock_ping("kitchen"), topics.clock_pong("kitchen"), topics.sync("stride"), topics.aggregate("garage"),
-        topics.hub_state, topics.snapshot, topics.event("collapse"),
+        topics.hub_state, topics.hub_about, topics.hub_health, topics.witness("meso"), topics.audit("eye", "report"),
+        topics.figure("emerged"), topics.figure("emerged", "stride"), topics.snapshot, topics.event("collapse"),
         *(topics.figure(figure) for figure in CELL_FIGURES),
         *(topics.figure(figure, "stride") for figure in CELL_FIGURES),
     }  # fmt: skip

@@ -90,7 +90,7 @@ def test_subscriptions_are_there_again_after_the_broker_has_forgotten_everything
 def test_what_the_handlers_have_not_had_is_not_acknowledged_and_comes_again(bench, url):
     """A process that dies between receiving and handling loses nothing that a kept session holds."""
     first, _ = bench.listener("sleeper", url, "t", session_s=60)
-    first._route = lambda _message: None  # it dies before
+    first._inbox._route = lambda _message: None  # it dies before
     speaker = bench.up(bench.link("speaker", url))
     assert speaker.publish("t", b"1", qos=1)
     assert bench.until(lambda: first._delivery._unhandled)

@@ -196,6 +196,16 @@ class Cell:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **theirs, **environ}
             )
 
+    def cpu_s(self, name: str) -> float:
+        """Give the processor's time that a part has had so far."""
+        words = Path(f"/proc/{self.processes[name].pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_mb(self, name: str) -> float:
+        """Give the memory that a part has."""
+        pages = int(Path(f"/proc/{self.processes[name].pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def kill(self, name: str) -> None:
         self.processes[name].kill()
         self.processes[name].wait()

@@ -23,7 +23,7 @@ NODE = {"frames_per_s": 20, "inputs": [tone("kept", keep=True), tone("live")], "
 LIVE = "node/n/phase/stride/live_tone"
 
 
-def _fill(folder: Path) -> Path:
+def fill(folder: Path) -> Path:
     """Leave not a byte."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
@@ -52,7 +52,7 @@ def full(quick: bool) -> Outcome:
             ear = it.ear
             it.wait(lambda: it.committed()[0], "kept frames")
             it.kill("hub")
-            filler = _fill(card.folder)
+            filler = fill(card.folder)
             it.wait(lambda: "frames wait in memory" in it.said("n"), "the node says that its disk is full", 120.0)
             gap_from = time.monotonic()
             threading.Event().wait(full_s)
@@ -63,7 +63,7 @@ def full(quick: bool) -> Outcome:
             it.start("hub")
             _committed_by(it)
             it.stop("n")
-            _fill(card.folder)  # and now the start on a full disk
+            fill(card.folder)  # and now the start on a full disk
             since = time.monotonic()
             it.start("n")
             it.wait(lambda: ear.heard_after(LIVE, since), "the node starts on a full disk")
@@ -91,7 +91,7 @@ def full(quick: bool) -> Outcome:
 
 
 @contextmanager
-def _card(folder: Path) -> Generator[Path, None, None]:
+def card(folder: Path) -> Generator[Path, None, None]:
     """Mount an ext4 file system of our own: one that can fail as a worn card does."""
     need_root("to mount a file system")
     need("mkfs.ext4")
@@ -113,15 +113,15 @@ def _card(folder: Path) -> Generator[Path, None, None]:
 def read_only(quick: bool) -> Outcome:
     """The card fails, as worn ones do: ext4 lets nobody write any more (errors=remount-ro) until it is mounted anew."""
     failed_s = 8.0 if quick else 60.0
-    with tempfile.TemporaryDirectory(prefix="faults-") as name, _card(Path(name)) as card:
+    with tempfile.TemporaryDirectory(prefix="faults-") as name, card(Path(name)) as place:
         folder = Path(name, "cell")
         folder.mkdir()
-        with Cell(folder, {"n": NODE}, state=card) as it:
+        with Cell(folder, {"n": NODE}, state=place) as it:
             it.start("hub")
             it.start("n")
             ear = it.ear
             it.wait(lambda: it.committed()[0], "kept frames")
-            run("mount", "-o", "remount,abort", card)
+            run("mount", "-o", "remount,abort", place)
             it.wait(lambda: "frames wait in memory" in it.said("n"), "the node says that its disk fails", 120.0)
             broken = time.monotonic()
             before = sum(map(len, it.committed()[0].values()))
@@ -132,8 +132,8 @@ def read_only(quick: bool) -> Outcome:
             meanwhile = sum(map(len, it.committed()[0].values())) - before
             it.stop("n")
             threading.Event().wait(2.0)  # for the hub's next commit
-            run("umount", card)
-            run("mount", "-o", "loop", Path(name, "image"), card)
+            run("umount", place)
+            run("mount", "-o", "loop", Path(name, "image"), place)
             since = time.monotonic()
             it.start("n")
             it.wait(lambda: ear.heard_after(LIVE, since), "the node starts on the card that has been mounted anew")

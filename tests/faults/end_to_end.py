@@ -106,6 +106,7 @@ def run(quick: bool) -> Outcome:
                 it.wait(
                     lambda since=since, wanted=wanted: all(ear.heard_after(begin, since) for begin in wanted),
                     f"{who} is back",
+                    180.0,
                 )
             )
         it.wait(lambda: frames_in(it.memory) >= enough, f"{enough} frames are committed", 600.0)

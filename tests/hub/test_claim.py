@@ -25,7 +25,9 @@ def about(instance: str = THEIRS, **changed: object) -> HubAbout:
 class Cell:
     """A broker with what an earlier hub has left, and one that asks."""
 
-    def __init__(self, state: str | None, other: HubAbout | None, snapshot: bytes | None = None) -> None:
+    def __init__(
+        self, state: str | None, other: HubAbout | None, snapshot: bytes | None = None, *, snapshot_s: float = 1.0
+    ) -> None:
         self.bench = Bench(seed=1)
         self.other = self.bench.client("becomingone.home.hub")
         self.other.start()
@@ -45,6 +47,7 @@ class Cell:
             scheduler=self.bench.scheduler,
             granted=lambda: self.outcome.append("granted"),
             refused=self.outcome.append,
+            snapshot_s=snapshot_s,
         )
         self.claim.start()
 
@@ -84,6 +87,14 @@ def test_what_the_broker_had_stored_is_no_sign_of_life() -> None:
     cell = Cell("ready", about(), snapshot=b"{}")
     cell.bench.run_for(LISTEN_S + 0.5)
     assert cell.outcome == ["granted"]
+
+
+def test_a_hub_that_is_seldom_heard_is_waited_for() -> None:
+    cell = Cell("ready", about(), snapshot_s=10.0)
+    cell.bench.run_for(9.0)
+    assert cell.outcome == []
+    cell.live(1)
+    assert "has a hub already" in cell.outcome[0]
 
 
 def test_a_garbled_description_is_no_reason_to_let_a_second_hub_in() -> None:

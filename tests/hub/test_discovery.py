@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from becomingone.broker.link import Link
 from becomingone.hub.home_assistant.devices import cell_device, device_id, node_device
 from becomingone.hub.home_assistant.discovery import MOST_A_TURN, PATIENCE_TURNS, Discovery
 from becomingone.hub.home_assistant.section import HomeAssistantSection
@@ -152,3 +153,25 @@ def test_a_message_has_what_home_assistant_requires(message: dict[str, Any]) -> 
         assert {"platform", "unique_id", "name", "default_entity_id"} <= component.keys()
         topic = component.get("state_topic") or component["command_topic"]
         assert topic.startswith("becomingone/home/")
+
+
+def test_where_the_link_takes_nothing_no_more_is_put_together_than_a_turn_s_share() -> None:
+    class Full:
+        connected = True
+        asked = 0
+
+        def publish(self, *_message: object, **_how: object) -> bool:
+            self.asked += 1
+            return self.asked == 1
+
+        def subscribe(self, *_filter: object, **_how: object) -> None:
+            pass
+
+    link, roster = Full(), Roster()
+    for number in range(100):
+        roster.enrol(f"n{number}", 0).about = described(f"n{number}")
+    discovery = Discovery(HomeAssistantSection(), TOPICS, ["stride"], roster, cast("Link", link))
+    discovery.look()
+    assert link.asked == MOST_A_TURN
+    discovery.look()
+    assert link.asked == 2 * MOST_A_TURN

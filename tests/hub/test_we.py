@@ -296,7 +296,8 @@ def test_a_look_that_is_answered_after_they_ceased_to_be_one_is_void() -> None:
     together = walk.stray()
     anna, ben = together + walk.jitter(0.1), together + walk.jitter(0.1)
     rig.run(anna=anna[:900], ben=ben[:900])
-    made[0].waiting = waiting = []
+    waiting: list[Callable[[], None]] = []
+    made[0].waiting = waiting
     rig.run(anna=anna[900:], ben=ben[900:])
     apart = Walk(2, 60.0)
     rig.run(anna=apart.stray(0.1), ben=apart.stray(0.1, aside=0.3))

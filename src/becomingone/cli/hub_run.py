@@ -102,6 +102,7 @@ class _Life:
                 scheduler=scheduler,
                 granted=granted,
                 refused=self._give_way,
+                snapshot_s=config.snapshot_s,
             ),
         )
 

@@ -19,8 +19,9 @@ from becomingone.cli.scenario import load_scenario
 from becomingone.errors import ConfigError
 from becomingone.hub.config import HubConfig
 from becomingone.node.config import NodeConfig
+from becomingone.sim import home as home30
 from becomingone.sim.cells import foreseeable, grown, walkers
-from becomingone.sim.plan import load_plan, names, plan_file
+from becomingone.sim.plan import FaultPlan, load_plan, names, plan_file
 from becomingone.sim.replay import Comparison
 from becomingone.sim.run import Setting, simulate
 
@@ -31,10 +32,16 @@ NODES = 10
 def run(arguments: argparse.Namespace) -> int:
     """Run a mesh in virtual time and say what came of it."""
     set_up_logging("DEBUG" if arguments.debug else "CRITICAL")  # that links break is what the run is about
-    hub, nodes, exchanged = _cell(arguments)
-    faults = load_plan(arguments.faults, environ=os.environ)
+    if arguments.scenario == home30.NAME:
+        hub, nodes, faults = _home(arguments)
+        exchanged: list[str] = []
+    else:
+        hub, nodes, exchanged = _cell(arguments)
+        faults = load_plan("calm", environ={})
+    if arguments.faults is not None:
+        faults = load_plan(arguments.faults, environ=os.environ)
     setting = Setting(arguments.seed, arguments.duration, hub, nodes, faults, sealed=not arguments.unsealed)
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     try:
         file = arguments.trace.open("w", encoding="utf-8") if arguments.trace is not None else nullcontext()
     except OSError as error:
@@ -49,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         "faults": faults.title,
         "exchanged_devices": exchanged,
         "wall_s": round(wall_s, 3),
+        "cpu_s": round(time.process_time() - began_cpu, 3),
         "node_seconds_per_s": round(len(nodes) * came["virtual_s"] / wall_s, 1),
     }
     sys.stdout.write((json.dumps(report) if arguments.json else "\n".join(_lines(report))) + "\n")
@@ -101,6 +109,14 @@ def faults(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _home(arguments: argparse.Namespace) -> tuple[HubConfig, list[NodeConfig], FaultPlan]:
+    """Make the home of thirty nodes."""
+    if arguments.overrides or arguments.nodes:
+        msg = f"--set, --nodes: {home30.NAME} is made by formula, as it is; choose its --seed, --duration and --faults"
+        raise ConfigError(msg)
+    return home30.home(arguments.seed)
+
+
 def _cell(arguments: argparse.Namespace) -> tuple[HubConfig, list[NodeConfig], list[str]]:
     """Make the hub's and the nodes' configurations, and say which devices were exchanged for tones."""
     if arguments.scenario is None:
@@ -146,8 +162,9 @@ def _lines(report: dict[str, Any]) -> Sequence[str]:
         f"  refused    {reasons('refused_reasons') or 'none'}",
         f"  connects   {report['connects']} in {report['attempts']} attempts",
         f"  coherence  {report['coherence']}, order {report['order']}, locking {report['locking']}",
-        f"  digest     {report['digest']}",
-        f"  time       {report['virtual_s']:g} s in {report['wall_s']:g} s, {report['node_seconds_per_s']:g} node s/s",
+        f"  digest     {report['digest']}, of the memory {report['memory']}",
+        f"  time       {report['virtual_s']:g} s in {report['wall_s']:g} s ({report['cpu_s']:g} s of processor time), "
+        f"{report['node_seconds_per_s']:g} node s/s",
     ]
     if report["exchanged_devices"]:
         lines.insert(1, f"  tones for  {', '.join(report['exchanged_devices'])}")

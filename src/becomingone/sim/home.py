@@ -122,7 +122,7 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
             node,
             "pi_2",
             _sensor("temperature", "°C", 0.2, floor=0.05, noise=0.02, mean=20.0, swing=1.5, rhythms=cycle),
-            _sensor("humidity", "%", 0.1, floor=0.5, noise=0.3, mean=45.0, swing=5.0),
+            _sensor("humidity", "%", 1 / 60, floor=0.5, noise=0.3, mean=45.0, swing=5.0),
             frames_per_s=0.1,
         )
     for room in ROOMS[:6]:
@@ -154,14 +154,15 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
     make.add(
         "weather",
         "pi_2",
-        _sensor("temperature", "°C", 0.1, floor=0.1, noise=0.05, mean=8.0, swing=4.0),
-        _sensor("pressure", "hPa", 0.1, floor=0.1, noise=0.05, mean=1013.0, swing=1.0, keep=True),
+        _sensor("temperature", "°C", 1 / 10, floor=0.1, noise=0.05, mean=8.0, swing=4.0),
+        _sensor("pressure", "hPa", 1 / 60, floor=0.1, noise=0.05, mean=1013.0, swing=1.0, keep=True),
     )
     for place in ("lamp", "board"):
         make.add(place, "pi_4", _sensor("light", "lx", 0.2, mean=80.0, **_GLIMMER), **_SLOW_LIGHT)
     hub = HubConfig.model_validate(
         {
             "bands": _BANDS,
+            "tick_hz": 4,
             "mesh": {"per_period": 8},
             "snapshot_s": 10,
             "dispatch": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 from becomingone import __version__
 from becomingone.errors import ConfigError
 from becomingone.hub.config import HubConfig
+from becomingone.hub.memory.checkpoint import text_of
+from becomingone.hub.memory.protocol import FRAME, Entry, Memory
 from becomingone.node.config import NodeConfig
 from becomingone.sim.bench import Bench
 from becomingone.sim.cells import authenticated
@@ -153,6 +156,7 @@ def figures(bench: Bench, log: EventLog, *, of: int) -> dict[str, Any]:
     refused: Counter[str] = Counter()
     for snapshot in told:
         refused.update(snapshot["refused"])
+    events = list(bench.memory.reader().entries("event", 0, 1 << 62))
     states = Counter(node["state"] for node in last.get("nodes", {}).values())
     return {
         "simulation": True,
@@ -171,9 +175,38 @@ def figures(bench: Bench, log: EventLog, *, of: int) -> dict[str, Any]:
         "order": last.get("order"),
         "locking": last.get("locking"),
         "events": _counts(log.counts),
+        "told": _counts(Counter(str(entry.body["kind"]) for entry in events)),
+        "emergences": emergences(events),
+        "memory": memory_digest(bench.memory),
         "digest": log.digest,
         "virtual_s": round(bench.scheduler.monotonic_ns() / 1e9, 6),
     }
+
+
+def emergences(events: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Give each emergence: its band, and when it came and went, s of calendar time; None where it has not gone."""
+    found: list[dict[str, Any]] = []
+    for entry in events:
+        content = entry.body
+        if content["kind"] == "emergence":
+            found.append({"band": content["band"], "from_s": round(entry.time_us / 1e6, 3), "until_s": None})
+        elif content["kind"] == "dissolution":
+            latest = [one for one in found if one["band"] == content["band"]]
+            latest[-1]["until_s"] = round(entry.time_us / 1e6, 3)
+    return found
+
+
+def memory_digest(memory: Memory) -> str:
+    """Give 32 hexadecimal digits that stand for every entry and every kept frame of a memory."""
+    digest, reader = hashlib.blake2b(digest_size=16), memory.reader()
+    for kind in reader.summary():
+        if kind == FRAME:
+            for record in reader.frames(0, 1 << 62):
+                digest.update(repr((record.stream, record.seq, record.time_us)).encode() + record.frame)
+        else:
+            for entry in reader.entries(kind, 0, 1 << 62):
+                digest.update(f"{kind} {entry.number} {entry.time_us} {text_of(entry.body)}\n".encode())
+    return digest.hexdigest()
 
 
 def _counts(counter: Counter[str]) -> dict[str, int]:

@@ -43,6 +43,19 @@ def test_a_memory_that_is_well_is_found_to_be(path: Path) -> None:
     assert findings.keys == [SIGNER.public_key.hex()]
 
 
+def test_a_memory_without_frames_is_found_to_be_well(tmp_path: Path) -> None:
+    """What most hubs have: no node keeps any."""
+    for life in range(3):
+        rig = Rig(tmp_path / "memory.db", boot=1 + life)
+        for number in range(5):
+            rig.remember("event", 10 * life + number, n=number)
+        rig.until(lambda rig=rig: rig.memory.figures()["commits"])
+        rig.close()
+        findings = verify(tmp_path / "memory.db", key=SIGNER.public_key)
+        assert findings.damage == []
+    assert findings.records["event"] == 15
+
+
 def test_flipped_bytes_are_found_or_change_nothing(path: Path, tmp_path: Path) -> None:
     """A sample of what the campaign does with every byte."""
     outcome = flip_bytes(path, tmp_path / "flipped.db", every=31, rng=random.Random(1))
