@@ -85,8 +85,8 @@ class Device:
 
     Examples
     --------
-    >>> Options(quantity="sound", rhythms=[{"frequency_hz": 0.25, "from_s": 28800, "until_s": 32400}]).rhythms[0].until_s
-    32400.0
+    >>> Options(quantity="sound", rhythms=[{"frequency_hz": 0.25, "from_s": 28800}]).rhythms[0].until_s
+    86400.0
     """
 
     origin: Origin = "simulated"
@@ -97,9 +97,7 @@ class Device:
         self._rate = exact(options.rate_hz)
         self._clock = ports.clock
         self._there()
-        self.channels = (
-            Channel(options.quantity, options.unit, options.rate_hz, options.quantity, options.floor),
-        )
+        self.channels = (Channel(options.quantity, options.unit, options.rate_hz, options.quantity, options.floor),)
         self._pace = Pace(ports.clock, self._rate)
         self._made: tuple[int, NDArray[np.float64]] = (-1, np.empty(0))
 
@@ -137,7 +135,7 @@ class Device:
         steps = np.arange(CHUNK)
         begun = chunk * CHUNK / self._rate  # exact, s
         time_s = float(begun % DAY_S) + steps * float(1 / self._rate)
-        day_s = time_s % DAY_S
+        day_s: NDArray[np.float64] = time_s % DAY_S
         samples = options.mean - options.swing * np.cos(2 * np.pi * day_s / DAY_S)
         for rhythm in options.rhythms:
             frequency = exact(rhythm.frequency_hz)
@@ -163,4 +161,5 @@ def _wander(seed: int, begun_s: Fraction, ahead_s: NDArray[np.float64]) -> NDArr
     first, last = int(begun_s // CHUNK), int((begun_s + int(ahead_s[-1]) + 2) // CHUNK)
     known = np.concatenate([walk(seed, chunk) for chunk in range(first, last + 1)])
     place = float(begun_s - first * CHUNK) + ahead_s
-    return np.interp(place, np.arange(len(known)), known)
+    found: NDArray[np.float64] = np.interp(place, np.arange(len(known)), known)
+    return found

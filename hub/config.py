@@ -125,4 +125,8 @@ class HubConfig(CellConfig, HubBody):
         self.dispatch.check_bands(self.bands)
         for name, pair in self.we.pairs.items():
             check_bands(name, pair, self.bands)
+        relay = self.relay
+        if relay.broker is None and relay.parent == self.cell and relay.root in (None, self.root):
+            msg = f"relay.parent: {self.cell} is this cell; a cell is no child of its own"
+            raise ValueError(msg)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from becomingone.broker.link import Message
-from becomingone.errors import FrameError
+from becomingone.errors import FrameError, TopicError
 from becomingone.hub.roster import Member, Roster
 from becomingone.hub.trust import Trust
 from becomingone.scheduling import MeshClock
@@ -45,6 +45,16 @@ class Descriptions:
             raise FrameError("no_about", f"{node} has not proved itself yet")
         member = None if its_own and not message.retained else self.roster.get(node)
         return member or self.roster.enrol(node, self.clock.monotonic_ns())
+
+    def forgotten(self, message: Message) -> bool:
+        """Tell whether a message is the end of what the broker had stored of a node that has been forgotten."""
+        if message.payload:
+            return False
+        try:
+            member = self.roster.get(self.topics.parse_node(message.topic).node)
+        except TopicError:
+            return False
+        return member is not None and not member.known
 
     def take_about(self, message: Message) -> Member:
         """Take a node's description."""

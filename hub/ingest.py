@@ -85,6 +85,7 @@ class Ingest:
     stored: Callable[[Sequence[int]], None] = _nobody
     frames: int = 0
     _streams: dict[str, _Stream] = field(default_factory=dict[str, _Stream])
+    _topics_of: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _quick: dict[str, QuickStream] = field(default_factory=dict[str, QuickStream])
     _lives: int = 0
 
@@ -231,11 +232,9 @@ class Ingest:
 
     def described(self, node: str) -> None:
         """Look a node's channels up again at its next frames: its description has changed."""
-        prefix = self.topics.node(node, "")
-        self._quick = {topic: quick for topic, quick in self._quick.items() if quick.member.id != node}
-        for topic, stream in self._streams.items():
-            if topic.startswith(prefix):
-                self._refresh(topic, stream)
+        for topic in self._topics_of.get(node, ()):
+            self._quick.pop(topic, None)
+            self._refresh(topic, self._streams[topic])
 
     def _refresh(self, topic: str, stream: _Stream) -> None:
         levels = self.topics.parse_node(topic)
@@ -252,6 +251,7 @@ class Ingest:
     def _enrol(self, topic: str, member: Member, rest: tuple[str, ...]) -> _Stream:
         stream = _Stream(described_row(member, rest, bands=self.bands, table=self.table, rules=self.rules))
         self._streams[topic] = stream
+        self._topics_of.setdefault(member.id, []).append(topic)
         return stream
 
     def _check(self, member: Member, stream: _Stream, frame: PhaseFrame, *, life: int | None, now_us: int) -> None:

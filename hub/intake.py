@@ -147,7 +147,7 @@ class Intake:
             self.quarantine.note(node, reason, now_ns=now_ns, now_us=self._clock.mesh_us(now_ns))
 
     def _take_about(self, message: Message) -> None:
-        if not message.payload and self._withdrawn(message):
+        if self._descriptions.forgotten(message) or (not message.payload and self._withdrawn(message)):
             return
         try:
             member = self._descriptions.take_about(message)
@@ -161,20 +161,18 @@ class Intake:
                 self._twins.described(member.about, now_us=self._clock.now_us())
 
     def _withdrawn(self, message: Message) -> bool:
-        """Forget a node that is not there and whose description has been taken away; tell whether it was, or is so."""
+        """Forget a node that is not there and whose description has been taken away; tell whether it was so."""
         try:
             member = self._roster.get(self._topics.parse_node(message.topic).node)
         except TopicError:
             return False
-        if member is not None and not member.known:
-            return True
         if member is None or self._trust.authenticated or member.state in (State.INIT, State.READY):
             return False
         self.forget.forgotten(member)
         return True
 
     def _take_health(self, message: Message) -> None:
-        if not message.payload:  # withdrawn
+        if self._descriptions.forgotten(message):
             return
         try:
             self._descriptions.take_health(message)

@@ -61,7 +61,7 @@ class MeshEvaluator:
 
     def rests(self, now_us: int) -> bool:
         """Tell whether no band has to be evaluated at an instant of mesh time, µs."""
-        return all([band.rests(now_us) for band in self._bands])
+        return all(band.rests(now_us) for band in self._bands)
 
     def glance(self, band: int, now_us: int) -> BandState:
         """Look at one band now, between two ticks, for whoever cannot wait: nothing is learnt, decided or written.

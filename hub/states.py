@@ -47,8 +47,8 @@ class NodeStates:
         self._event = event
 
     def take(self, message: Message) -> None:
-        """Take a state; one that has been withdrawn is none."""
-        if not message.payload:
+        """Take a state."""
+        if self._descriptions.forgotten(message):
             return
         try:
             state = parse_state(message.payload)

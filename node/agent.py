@@ -97,7 +97,9 @@ class NodeAgent:
             presence=self._presence,
             held=lambda: config.clock.sync and not clock.steered and self._hub.fresh,
         )
-        self._timesync = TimeSync(config.node, **wiring, **timing, rng=machine.rng, on_first=self._keeping.retry, period_s=_shortest_s(config))
+        self._timesync = TimeSync(
+            config.node, **wiring, **timing, rng=machine.rng, on_first=self._keeping.retry, period_s=_shortest_s(config)
+        )
         self._control = Control(
             config.node,
             bands=config.band_plan(),

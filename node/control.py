@@ -258,7 +258,9 @@ class Control:
     def _is_due(self, name: str, band: Band, now_ns: int) -> bool:
         """Tell whether a band's oscillator is to be told of: a slow one is so about `PER_PERIOD` times a period."""
         told_ns = self._told_ns.get(name)
-        return told_ns is None or now_ns - told_ns >= 1e9 * (band.period_s / PER_PERIOD - 0.5 / self._section.frames_per_s)
+        return told_ns is None or now_ns - told_ns >= 1e9 * (
+            band.period_s / PER_PERIOD - 0.5 / self._section.frames_per_s
+        )
 
     # -- turns -----------------------------------------------------------------------------------------------------
 

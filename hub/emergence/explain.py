@@ -136,6 +136,23 @@ def _lost(event: Figures) -> str:
     )
 
 
+def _slept(event: Figures) -> str:
+    return _paragraphs(
+        f"The node {event.text('node')} said that it sleeps, {event.when()}, and took leave. Nothing is heard of it "
+        "until it wakes, its channels have no weight, and it is neither lost nor at fault.",
+    )
+
+
+def _twin(event: Figures) -> str:
+    lives = [f"process {life.count('pid')} on {life.text('host')}" for life in event.listed("lives")]
+    return _paragraphs(
+        f"Two nodes call themselves {event.text('node')} {event.when()}: {' and '.join(lives) or NONE}. The broker "
+        "lets one of them in at a time, so they throw each other out, and nobody knows whose phase comes under this "
+        "name: it has no weight.",
+        "Give one of them another id. The weight comes back two minutes after the last turn of the two.",
+    )
+
+
 def _distrusted(event: Figures) -> str:
     if event.has("last_topic"):
         return _paragraphs(
@@ -192,6 +209,8 @@ _KINDS: Final[dict[str, Callable[[Figures], str]]] = {
     "we": _we,
     "we_dissolution": _we_dissolution,
     "lost": _lost,
+    "slept": _slept,
+    "twin": _twin,
     "distrusted": _distrusted,
     "restored": _restored,
     "witness": _witness,

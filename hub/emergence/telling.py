@@ -73,6 +73,13 @@ class Figures:
         found = _mapping(self._event.get(name))
         return [(plain(str(key)), Figures(_mapping(part))) for key, part in found.items() if _mapping(part)]
 
+    def listed(self, name: str) -> list[Figures]:
+        """Give the parts of a list of parts."""
+        found = self._event.get(name)
+        if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+            return []
+        return [Figures(_mapping(part)) for part in cast("Sequence[object]", found) if _mapping(part)]
+
     def has(self, name: str) -> bool:
         """Tell whether there is such a thing, and something in it."""
         return bool(self._event.get(name))

@@ -69,8 +69,11 @@ def frames_in(path: Path) -> int:
 
 
 def run(quick: bool) -> Outcome:
-    """As many kills of the hub as of the broker and of a node; Mosquitto's persistence is what it is by default."""
-    each, enough = (2, 5_000) if quick else (20, 100_000)
+    return campaign(2, 5_000) if quick else campaign(20, 100_000)
+
+
+def campaign(each: int, enough: int) -> Outcome:
+    """As many kills of the hub as of the broker and of a node; Mosquitto's persistence is the default one: none."""
     rng = random.Random(1)
     victims = [who for who in ("hub", "broker", "node") for _ in range(each)]
     rng.shuffle(victims)

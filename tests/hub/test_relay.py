@@ -371,7 +371,7 @@ def test_sums_go_up_at_their_interval_and_only_over_a_link() -> None:
 
 
 def test_a_cell_is_not_its_own_parent() -> None:
-    with pytest.raises(ConfigError, match=r"relay\.parent: home is this cell itself"):
+    with pytest.raises(ValidationError, match=r"relay\.parent: home is this cell"):
         Cell("home", relay={"parent": "home"})
     with pytest.raises(ConfigError, match=r"relay\.broker: there is nothing here to reach it by"):
         Cell("attic", relay={"parent": "home", "broker": {"url": "mqtt://localhost:1"}})

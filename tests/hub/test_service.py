@@ -68,6 +68,25 @@ class Cell:
         return [e.payload for e in self.bench.broker.trace if e.topic.endswith(ending) and e.client_id.endswith("hub")]
 
 
+# Whoever waits for the hub
+
+
+def test_a_hub_shows_itself_with_its_first_tick_and_again_to_a_broker_that_has_forgotten_it() -> None:
+    bench = Bench(1)
+    bench.add_hub(HubConfig())
+    bench.run_for(0.2)
+    assert json.loads(bench.broker.retained[f"{BASE}/snapshot"])["hub"]["ticks"] <= 4
+    bench.broker.crash()
+    bench.run_for(0.01)
+    bench.broker.restart()
+    assert f"{BASE}/snapshot" not in bench.broker.retained
+    while bench.broker.retained.get(f"{BASE}/hub/state") != b"ready":
+        bench.run_for(0.01)
+        assert bench.scheduler.monotonic_ns() < 30e9
+    bench.run_for(0.1)
+    assert f"{BASE}/snapshot" in bench.broker.retained
+
+
 # Joining and leaving
 
 

@@ -252,7 +252,9 @@ def _add_sim(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     run = group.add_parser("run", parents=[common], help="simulate a mesh; the same seed gives the same run")
     run.set_defaults(run=_handler("sim", "run"))
-    run.add_argument("scenario", nargs="?", metavar="SCENARIO", help="a scenario or its file, or home30 (default: walkers)")
+    run.add_argument(
+        "scenario", nargs="?", metavar="SCENARIO", help="a scenario, its file, or home30 (default: walkers)"
+    )
     run.add_argument("--seed", type=int, default=1, metavar="N", help="everything random is drawn from it (default: 1)")
     run.add_argument("--nodes", type=count, metavar="N", help="how many (default: the scenario's, or 10)")
     run.add_argument("--duration", type=seconds, default=60.0, metavar="S", help="virtual seconds (default: 60)")

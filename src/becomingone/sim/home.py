@@ -98,13 +98,13 @@ class _Making:
         for sensor in sensors:
             quantity = sensor["quantity"]
             options = {"seed": stream(self.seed, "home", node, quantity).getrandbits(32), **sensor}
-            section = {name: options.pop(name) for name in ("bands", "keep") if name in options}
+            section: dict[str, Any] = {name: options.pop(name) for name in ("bands", "keep") if name in options}
             inputs.append({"name": quantity, "kind": "daily", "options": options, **section})
         body = {"node": node, "hardware": hardware, "bands": _BANDS, "inputs": inputs, "emissary": _SELDOM, **fields}
         self.nodes.append(NodeConfig.model_validate(body))
 
 
-def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], FaultPlan]:  # noqa: B008 - it is frozen
+def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], FaultPlan]:
     """Make the hub's and the nodes' configurations, and what goes wrong.
 
     Parameters
@@ -126,9 +126,16 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
             frames_per_s=0.1,
         )
     for room in ROOMS[:6]:
-        make.add(f"light-{room}", "pi_4", _sensor("light", "lx", 0.2, mean=150.0, swing=140.0, **_GLIMMER), frames_per_s=0.1)
+        make.add(
+            f"light-{room}", "pi_4", _sensor("light", "lx", 0.2, mean=150.0, swing=140.0, **_GLIMMER), frames_per_s=0.1
+        )
     for room in ROOMS[:5]:
-        make.add(f"motion-{room}", "pi_4", _sensor("motion", "", 0.2, floor=0.5, noise=0.2, mean=1.0, bands=["minute"]), frames_per_s=0.1)
+        make.add(
+            f"motion-{room}",
+            "pi_4",
+            _sensor("motion", "", 0.2, floor=0.5, noise=0.2, mean=1.0, bands=["minute"]),
+            frames_per_s=0.1,
+        )
     washing = make.rhythm("laundry", 0.25, 1.0, 0.001, **make.of_day(day.washing))
     for number, node in enumerate(MACHINE):
         rhythm = {**washing, "phase_rad": 0.7 * number}
@@ -150,7 +157,9 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
     worn = [tuple(make.of_day(span).values()) for span in day.walks]
     for who in ("anna", "ben"):
         steps = make.rhythm(who, 0.78, 1.0, 0.02)
-        make.add(f"band-{who}", "pi_zero", _sensor("steps", "g", 20.0, floor=0.1, noise=0.1, rhythms=[steps], there=worn))
+        make.add(
+            f"band-{who}", "pi_zero", _sensor("steps", "g", 20.0, floor=0.1, noise=0.1, rhythms=[steps], there=worn)
+        )
     make.add(
         "weather",
         "pi_2",
@@ -173,7 +182,7 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
                 "dead_band": 0.02,
                 "rules": [
                     {"name": "washing", "outputs": "lamp/glow", "band": "breath", "when": "emerged", "set": _LIT}
-                ]
+                ],
             },
             "we": {"pairs": {"beds": {"a": ["sleeper-left"], "b": ["sleeper-right"], "bands": ["breath"]}}},
         }

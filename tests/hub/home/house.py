@@ -1,4 +1,4 @@
-"""A hub and four nodes that share a rhythm in virtual time; what was told of each, and whether anybody else was blamed."""
+"""A hub and four nodes that share a rhythm in virtual time; what was told of each, and who else was blamed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from becomingone.broker.kept_store import MemoryStore
 from becomingone.config.loader import digest
 from becomingone.hub.config import HubConfig
 from becomingone.hub.emergence.explain import explain
@@ -19,7 +20,6 @@ from becomingone.sim.bench import Bench
 from becomingone.sim.fake_host import FakeHost
 from becomingone.sim.plan import FaultPlan
 from becomingone.sim.ports import SimPorts
-from becomingone.broker.kept_store import MemoryStore
 
 BASE = "becomingone/home"
 BAND = {"quick": {"frequency_hz": 2.0, "tau_s": 0.1}}

@@ -76,11 +76,11 @@ def test_two_nodes_of_one_id() -> None:
     assert event["node"] == "n0"
     assert {life["host"] for life in event["lives"]} == {"", "attic"}
     assert house.trust()["n0"] == {"twin"}
-    house.check_told(event, "attic")
+    house.check_told(event, "attic", "Two nodes call themselves")
     house.check_told(house.run_until_told("distrusted", within_s=1.0, reason="twin"), "another id")
     house.check_nobody_else_is_blamed()
     second.stop(lambda: None)
-    house.bench.run_for(150.0)
+    house.bench.run_for(125.0)
     assert house.trust()["n0"] == set()  # one of them has gone, and the other counts again
     assert [one["reason"] for one in house.events("restored")] == ["twin"]
     assert house.snapshot()["nodes"]["n0"]["state"] == "ready"
