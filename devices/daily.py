@@ -33,7 +33,7 @@ class Rhythm(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         int, Field(ge=0, lt=1 << 63, description="chooses the drift: rhythms of one seed wander together")
     ] = 0
     from_s: TimeOfDay = 0.0
-    until_s: TimeOfDay = DAY_S
+    until_s: TimeOfDay = float(DAY_S)
 
 
 class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -132,10 +132,10 @@ class Device:
 
     def _make(self, chunk: int) -> NDArray[np.float64]:
         options = self._options
-        steps = np.arange(CHUNK)
+        steps = np.arange(CHUNK, dtype=np.float64)
         begun = chunk * CHUNK / self._rate  # exact, s
         time_s = float(begun % DAY_S) + steps * float(1 / self._rate)
-        day_s: NDArray[np.float64] = time_s % DAY_S
+        day_s = time_s % float(DAY_S)
         samples = options.mean - options.swing * np.cos(2 * np.pi * day_s / DAY_S)
         for rhythm in options.rhythms:
             frequency = exact(rhythm.frequency_hz)

@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-from aiohttp import web
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from becomingone.hub.web.metrics import CONTENT_TYPE, Healths, exposition
 from becomingone.hub.web.section import HttpSection
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _LOG = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class WebServer:
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self.address: str | None = None
+        self._response: type[web.Response]
 
     def start(self) -> None:
         """Begin to listen; needs a running loop."""
@@ -79,6 +82,11 @@ class WebServer:
         return self.address or ""
 
     async def _serve(self) -> None:
+        # A sixth of all imports: in a thread, it is done while the hub waits for the broker.
+        await asyncio.to_thread(import_module, "aiohttp.web")
+        from aiohttp import web  # noqa: PLC0415 - see above
+
+        self._response = web.Response
         app = web.Application()
         app.add_routes(
             [
@@ -90,16 +98,16 @@ class WebServer:
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await runner.setup()
         try:
-            await self._listen(runner)
+            await self._listen(runner, web.TCPSite)
             await asyncio.Event().wait()
         finally:
             self.address = None
             await runner.cleanup()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
+    async def _listen(self, runner: web.AppRunner, make_site: type[web.TCPSite]) -> None:
         section, told = self._section, False
         while True:
-            site = web.TCPSite(runner, section.host, section.port)
+            site = make_site(runner, section.host, section.port)
             try:
                 await site.start()
             except OSError as error:
@@ -122,15 +130,15 @@ class WebServer:
         _LOG.info("http: %s serves healthz and metrics", self.address)
 
     async def _index(self, _request: web.Request) -> web.Response:
-        return web.Response(text=_INDEX, content_type="text/html")
+        return self._response(text=_INDEX, content_type="text/html")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         faults = dict(self._faults())
         body = json.dumps({"ok": not faults, "faults": faults})
-        return web.Response(text=body, status=503 if faults else 200, content_type="application/json")
+        return self._response(text=body, status=503 if faults else 200, content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(
+        return self._response(
             body=exposition(self._snapshot(), self._faults(), self._health()), headers={"Content-Type": CONTENT_TYPE}
         )
 

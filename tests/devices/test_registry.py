@@ -18,6 +18,7 @@ from .fakes import FakePorts
 BUILT_IN = [
     "button",
     "cpu_temperature",
+    "daily",
     "host",
     "led",
     "microphone",
@@ -28,6 +29,7 @@ BUILT_IN = [
     "terminal",
 ]
 MINIMAL: dict[str, dict[str, Any]] = {
+    "daily": {"quantity": "sound"},
     "button": {"pin": 17},
     "led": {"pin": 17},
     "motor": {"left": {"forward": 17, "backward": 18}},

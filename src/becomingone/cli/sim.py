@@ -162,9 +162,9 @@ def _lines(report: dict[str, Any]) -> Sequence[str]:
         f"  refused    {reasons('refused_reasons') or 'none'}",
         f"  connects   {report['connects']} in {report['attempts']} attempts",
         f"  coherence  {report['coherence']}, order {report['order']}, locking {report['locking']}",
+        f"  processor  {report['cpu_s']:g} s",
         f"  digest     {report['digest']}, of the memory {report['memory']}",
-        f"  time       {report['virtual_s']:g} s in {report['wall_s']:g} s, {report['node_seconds_per_s']:g} node s/s; "
-        + f"{report['cpu_s']:g} s of the processor",
+        f"  time       {report['virtual_s']:g} s in {report['wall_s']:g} s, {report['node_seconds_per_s']:g} node s/s",
     ]
     if report["exchanged_devices"]:
         lines.insert(1, f"  tones for  {', '.join(report['exchanged_devices'])}")

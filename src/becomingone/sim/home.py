@@ -78,7 +78,7 @@ class _Making:
 
     seed: int
     day: Day
-    nodes: list[NodeConfig] = field(default_factory=list)
+    nodes: list[NodeConfig] = field(default_factory=list[NodeConfig])
 
     def of_day(self, span: tuple[float, float]) -> dict[str, float]:
         """Give times of the run as times of the day."""
@@ -191,11 +191,11 @@ def home(seed: int, day: Day = Day()) -> tuple[HubConfig, list[NodeConfig], Faul
 
 
 _LIT: Final = {"hue": "hue(phase)", "brightness": "coherence"}
-_SELDOM: Final = {"frames_per_s": 0.2}
+_SELDOM: Final = {"frames_per_s": 0.05}
 _GLIMMER: Final = {"floor": 10.0, "noise": 2.0, "bands": ["minute"]}
 _SLOW_LIGHT: Final = {
     "outputs": [{"name": "glow", "kind": "terminal", "stale_s": 30}],
-    "emissary": {"rate_hz": 1, "frames_per_s": 0.2},
+    "emissary": {"rate_hz": 1, "frames_per_s": 0.05},
     "frames_per_s": 0.1,
 }
 

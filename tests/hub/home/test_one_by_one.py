@@ -80,7 +80,7 @@ def test_two_nodes_of_one_id() -> None:
     house.check_told(house.run_until_told("distrusted", within_s=1.0, reason="twin"), "another id")
     house.check_nobody_else_is_blamed()
     second.stop(lambda: None)
-    house.bench.run_for(125.0)
+    house.bench.run_for(145.0)
     assert house.trust()["n0"] == set()  # one of them has gone, and the other counts again
     assert [one["reason"] for one in house.events("restored")] == ["twin"]
     assert house.snapshot()["nodes"]["n0"]["state"] == "ready"

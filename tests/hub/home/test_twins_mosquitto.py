@@ -31,10 +31,8 @@ def test_two_processes_of_one_id_are_told_of_as_what_they_are(tmp_path: Path) ->
     processes: list[subprocess.Popen[bytes]] = []
     try:
         scheduler = LoopScheduler(fabric.loop)
-        hub = Hub(
-            HubConfig.model_validate({}),
-            HubMachine(boot=1, links=fabric.link, clock=MeshClock(scheduler), scheduler=scheduler),
-        )
+        machine = HubMachine(boot=1, links=fabric.link, clock=MeshClock(scheduler), scheduler=scheduler)
+        hub = Hub(HubConfig.model_validate({}), machine)
         hub.start()
         for number, name in enumerate(("attic", "attic", "cellar")):
             folder = tmp_path / f"{number}"
