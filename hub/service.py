@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
-from becomingone.broker.sys_metrics import SysMetrics
-from becomingone.hub.account import HubAccount
 from becomingone.hub.clock_server import ClockServer
 from becomingone.hub.commands import NodeCommands
 from becomingone.hub.config import HubConfig
@@ -26,11 +24,11 @@ from becomingone.hub.mesh import MeshEvaluator
 from becomingone.hub.operations import Operations
 from becomingone.hub.pace import Pace
 from becomingone.hub.parts import Parts
-from becomingone.hub.publish import FigurePublisher
 from becomingone.hub.rest import Rest
 from becomingone.hub.rivals import Rivals
 from becomingone.hub.roster import Roster
-from becomingone.hub.snapshot import Milestones, snapshot
+from becomingone.hub.showing import Showing
+from becomingone.hub.snapshot import Milestones
 from becomingone.hub.standing import Standing
 from becomingone.hub.state import MeshState
 from becomingone.hub.sync import SyncPublisher
@@ -62,16 +60,10 @@ class Hub:
         The cell, its band plan, the hub's pace and rules.
     machine : HubMachine
         What it stands on.
-
-    Attributes
-    ----------
-    snapshot : mapping
-        The last one, as it was published; empty before the first.
     """
 
     def __init__(self, config: HubConfig, machine: HubMachine) -> None:
         self.config = config
-        self.snapshot: Mapping[str, Any] = {}
         clock, scheduler, boot = machine.clock, machine.scheduler, machine.boot
         self._machine = machine
         self._clock = clock
@@ -151,7 +143,6 @@ class Hub:
             tell=event,
         )
         self._evaluator = MeshEvaluator(config, table)
-        self._figures = FigurePublisher(topics, self._retain)
         self._sync = SyncPublisher.of(config, topics, boot, link.publish)
         self._dispatch = Dispatch(
             config.dispatch,
@@ -183,7 +174,21 @@ class Hub:
         )
         self._discovery = Discovery(config.home_assistant, topics, sorted(config.bands), roster, link)
         self._pace = Pace(scheduler, 1.0 / config.tick_hz)
-        self._account = HubAccount(machine, self._pace)
+        self.showing = Showing(
+            config,
+            machine,
+            topics,
+            link,
+            roster=roster,
+            table=table,
+            trust=trust,
+            intake=self._intake,
+            parts=self.parts,
+            family=self.family,
+            dispatch=self._dispatch,
+            desired=self._desired,
+            pace=self._pace,
+        )
         self._rivals = (
             Rivals(
                 machine.about,
@@ -200,11 +205,15 @@ class Hub:
             else None
         )
         self._latest = MeshState(clock.now_us(), ())
-        self._broker: SysMetrics | None = None
+        self._listening = False
         self._unseen = False
         self._turns: list[Repeating] = []
         self._heard_out_ns = 0
-        self._shown: MeshState | None = None
+
+    @property
+    def snapshot(self) -> Mapping[str, Any]:
+        """The last snapshot, as it was published; empty before the first."""
+        return self.showing.snapshot
 
     @property
     def state(self) -> State:
@@ -239,10 +248,10 @@ class Hub:
         link.start()
         for seconds, turn in (
             (1.0 / self.config.tick_hz, self._tick),
-            (1.0 / min(FIGURES_HZ, self.config.tick_hz), self._publish_figures),
+            (1.0 / min(FIGURES_HZ, self.config.tick_hz), lambda: self.showing.publish_figures(self._latest)),
             (LOOK_S, self._look),
-            (self.config.snapshot_s, self._publish_snapshot),
-            (self.config.health_s, self._publish_health),
+            (self.config.snapshot_s, lambda: self.showing.publish_snapshot(self._latest)),
+            (self.config.health_s, self.showing.publish_health),
         ):
             self._turns.append(Repeating(self._scheduler, int(seconds * NANOSECONDS), turn))
         kept = self._intake.kept
@@ -256,8 +265,8 @@ class Hub:
         self.operations.stop()
         self._dispatch.close()
         self._look()
-        self._publish_snapshot()
-        self._figures.withdraw()
+        self.showing.publish_snapshot(self._latest)
+        self.showing.withdraw()
         self.close()
         self._presence.leave(done)
 
@@ -289,23 +298,20 @@ class Hub:
     # -- what comes in ---------------------------------------------------------------------------------------------
 
     def _connected(self) -> None:
-        self._figures.forget()
-        self._shown = None
+        self.showing.forget()
         self._desired.forget()
         self._discovery.forget()
         self._roster.listen(self._clock.monotonic_ns())
 
     def _listen_to_the_described(self) -> None:
         self._unseen = True  # whoever waits for the hub need not wait for its next snapshot, too
-        if self._broker is None:
+        if not self._listening:
+            self._listening = True
             self._intake.listen()
             self._dispatch.listen(self._link)
-            self._broker = SysMetrics(self._link)
+            self.showing.listen()
 
     # -- what goes out ---------------------------------------------------------------------------------------------
-
-    def _retain(self, topic: str, payload: bytes) -> bool:
-        return self._link.publish(topic, payload, retain=True)
 
     def _command(self, topic: str, payload: bytes) -> bool:
         return self._link.publish(topic, payload, qos=1)
@@ -314,7 +320,7 @@ class Hub:
         return self.operations.realign(node, band, phase=phase, omega=omega, time_us=time_us, valid_s=valid_s)
 
     def _witnessed(self, layer: str, record: dict[str, Any]) -> None:
-        self._retain(self._topics.witness(layer), compact(record))
+        self._link.publish(self._topics.witness(layer), compact(record), retain=True)
 
     def _tick(self) -> None:
         self._pace.begin()
@@ -327,7 +333,7 @@ class Hub:
             self._evaluate(now_us)
         if self._unseen:
             self._unseen = False
-            self._publish_snapshot()
+            self.showing.publish_snapshot(self._latest)
         self._pace.end()
 
     def _give_up(self, now_ns: int) -> None:
@@ -344,51 +350,8 @@ class Hub:
         self.family.take(self._latest)
         self._dispatch.take(self._latest)
 
-    def _publish_figures(self) -> None:
-        if not self._link.connected:
-            return
-        if self._shown is not self._latest:
-            self._shown = self._latest
-            self._figures.take(self._latest, self.parts.emerged())
-        if self.milestones.first_coherence_us is None and any(
-            band.valid and band.channels >= 2 for band in self._latest.bands
-        ):
-            self.milestones.first_coherence_us = self._clock.now_us()
-
     def _look(self) -> None:
         self._intake.look()
         self._desired.look(self._roster.members)
         self._discovery.look()
         self._trust.keep()
-
-    def _publish_snapshot(self) -> None:
-        now_ns = self._clock.monotonic_ns()
-        ingest, kept = self._intake.ingest, self._intake.kept
-        content = snapshot(
-            self._latest,
-            roster=self._roster,
-            table=self._table,
-            now_ns=now_ns,
-            frames=ingest.frames,
-            refused=self._intake.refused,
-            milestones=self.milestones,
-            broker=self._broker.figures.as_json() if self._broker is not None else {},
-            authenticated=self._trust.authenticated,
-            config_of=self._desired.seen,
-            trust_of=self.parts.standing.of,
-            mesh=self.config.mesh,
-            kept=kept.figures() if kept is not None else {},
-            parts={
-                **self.parts.figures(),
-                **self.family.figures(),
-                "link": {"received": self._link.metrics.received, "shed": self._link.metrics.shed},
-                "dispatch": self._dispatch.figures(),
-                "hub": self._account.seconds(),
-                **({"memory": self._machine.memory.figures()} if self._machine.memory is not None else {}),
-            },
-        )
-        self.snapshot = content
-        self._retain(self._topics.snapshot, compact(content))
-
-    def _publish_health(self) -> None:
-        self._retain(self._topics.hub_health, compact(self._account.health(self.snapshot)))

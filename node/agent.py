@@ -35,8 +35,8 @@ from becomingone.node.pipeline import ChannelId
 from becomingone.node.readiness import Readiness
 from becomingone.node.timesync import TimeSync
 from becomingone.node.trust import Trust
-from becomingone.vitals import cpu_s, cpu_temperature_c, rss_bytes
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler
+from becomingone.vitals import cpu_s, cpu_temperature_c, rss_bytes
 from becomingone.wire.announce import About, Health, State
 from becomingone.wire.frame import PhaseFrame, encode_frame
 from becomingone.wire.topics import Topics

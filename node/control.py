@@ -31,7 +31,7 @@ OLDEST_TARGET_S: Final = 60.0
 MOST_NODES: Final = 100_000
 """Of a larger cell a node believes this size."""
 
-PER_PERIOD: Final = 4.0
+PER_PERIOD: Final = 64.0
 """Oscillator frames a period of a slow band; they say how fast it turns, and it turns evenly."""
 
 BETTER: Final = 1.2

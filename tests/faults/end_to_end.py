@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -72,26 +72,26 @@ def run(quick: bool) -> Outcome:
     return campaign(2, 5_000) if quick else campaign(20, 100_000)
 
 
-def campaign(each: int, enough: int) -> Outcome:
+def campaign(each: int, enough: int, names: Sequence[str] = NODES) -> Outcome:
     """As many kills of the hub as of the broker and of a node; Mosquitto's persistence is the default one: none."""
     rng = random.Random(1)
     victims = [who for who in ("hub", "broker", "node") for _ in range(each)]
     rng.shuffle(victims)
     back: dict[str, list[float]] = {"hub": [], "broker": [], "node": []}
     damaged = 0
-    with cell(dict.fromkeys(NODES, NODE)) as it:
+    with cell(dict.fromkeys(names, NODE)) as it:
         ear = it.ear
-        journals = {name: it.folder / f"{name}.notes" for name in NODES}
+        journals = {name: it.folder / f"{name}.notes" for name in names}
         program = {
             name: [sys.executable, "-m", "tests.faults.noting_node", str(path)] for name, path in journals.items()
         }
         it.start("hub")
-        for name in NODES:
+        for name in names:
             it.start(name, program=program[name])
-        it.wait(lambda: all(it.committed(name)[0] for name in NODES), "kept frames of all nodes are committed")
+        it.wait(lambda: all(it.committed(name)[0] for name in names), "kept frames of all nodes are committed")
         for kind in victims:
             threading.Event().wait(rng.uniform(0.0, 2.0))
-            who = rng.choice(NODES) if kind == "node" else kind
+            who = rng.choice(names) if kind == "node" else kind
             if kind == "broker":
                 it.broker.kill()
             else:
@@ -104,7 +104,7 @@ def campaign(each: int, enough: int) -> Outcome:
                 it.broker.start()
             else:
                 it.start(who, program=program.get(who, PROGRAM))
-            wanted = [f"node/{who}/phase"] if kind == "node" else [f"ack/{name}" for name in NODES]
+            wanted = [f"node/{who}/phase"] if kind == "node" else [f"ack/{name}" for name in names]
             back[kind].append(
                 it.wait(
                     lambda since=since, wanted=wanted: all(ear.heard_after(begin, since) for begin in wanted),
@@ -114,10 +114,10 @@ def campaign(each: int, enough: int) -> Outcome:
             )
         it.wait(lambda: frames_in(it.memory) >= enough, f"{enough} frames are committed", 600.0)
         caught_up_s = it.wait(
-            lambda: all(ear.json(f"node/{name}/health").get("kept", 1 << 30) < 300 for name in NODES),
+            lambda: all(ear.json(f"node/{name}/health").get("kept", 1 << 30) < 300 for name in names),
             "what was kept is committed", 180.0,
         )  # fmt: skip
-        for name in NODES:
+        for name in names:
             it.stop(name)
         it.stop("hub")
         notes = {name: Notes(name, path) for name, path in journals.items()}
@@ -129,7 +129,7 @@ def campaign(each: int, enough: int) -> Outcome:
         found = tally(
             made,
             ((record.stream, record.seq, record.frame) for record in records),
-            (one for name in NODES for one in in_the_spool(it, name)),
+            (one for name in names for one in in_the_spool(it, name)),
             unsure=unsure,
         )
         same_time = len(records) - len({(*record.stream[:3], record.time_us) for record in records})

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -61,10 +62,10 @@ class Left(NamedTuple):
     entries: int
 
 
-def acknowledged(it: Cell) -> dict[StreamKey, int]:
+def acknowledged(it: Cell, names: Sequence[str]) -> dict[StreamKey, int]:
     """Give up to where the hub has told each node that its frames are committed."""
     found: dict[StreamKey, int] = {}
-    for name in NODES:
+    for name in names:
         with it.ear.lock:
             payload = it.ear.newest.get(f"ack/{name}", b"")
         try:
@@ -108,7 +109,7 @@ def run(quick: bool) -> Outcome:
     return campaign(20 if quick else 200)
 
 
-def campaign(kills: int) -> Outcome:
+def campaign(kills: int, names: Sequence[str] = NODES) -> Outcome:
     """Most kills come when the hub has been live for a while; after every eighth, one more while it starts."""
     rng = random.Random(1)
     live: list[float] = []
@@ -116,15 +117,15 @@ def campaign(kills: int) -> Outcome:
     alone: list[Start] = []
     spent: list[float] = []
     damaged = lost_frames = lost_entries = disordered = twice = 0
-    with cell({name: node() for name in NODES}) as it, Disturber(it):
+    with cell({name: node() for name in names}) as it, Disturber(it):
         it.start("hub")
-        for name in NODES:
+        for name in names:
             it.start(name)
-        it.wait(lambda: all(it.committed(name)[0] for name in NODES), "kept frames of all nodes are committed")
+        it.wait(lambda: all(it.committed(name)[0] for name in names), "kept frames of all nodes are committed")
         head = ""
         for number in range(kills):
             threading.Event().wait(rng.uniform(0.0, 1.0))
-            acks = acknowledged(it)
+            acks = acknowledged(it, names)
             before = newest_entries(it.memory)
             it.kill("hub")
             findings = verify(it.memory, expect=head)
@@ -149,7 +150,7 @@ def campaign(kills: int) -> Outcome:
             live.append(it.ear.when("snapshot") - since)
             spent.append(it.cpu_s("hub"))
         it.wait(
-            lambda: all(it.ear.json(f"node/{name}/health").get("kept", 1 << 30) < 200 for name in NODES),
+            lambda: all(it.ear.json(f"node/{name}/health").get("kept", 1 << 30) < 200 for name in names),
             "what was kept is committed", 120.0,
         )  # fmt: skip
         events = it.ear.count("event/")

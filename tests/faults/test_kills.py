@@ -33,7 +33,7 @@ def assert_nothing_is_lost(name: str, outcome: Outcome) -> None:
 @pytest.mark.slow
 @pytest.mark.mosquitto
 def test_a_hub_that_is_killed_loses_nothing_that_it_has_acknowledged() -> None:
-    outcome = hub_kills.campaign(2)
+    outcome = hub_kills.campaign(2, hub_kills.NODES[:1])
     assert_nothing_is_lost("hub-kills", outcome)
     assert next(figure.value for figure in outcome.figures if figure.name == "frames in the memory") > 0
 
@@ -41,7 +41,7 @@ def test_a_hub_that_is_killed_loses_nothing_that_it_has_acknowledged() -> None:
 @pytest.mark.slow
 @pytest.mark.mosquitto
 def test_what_real_nodes_keep_reaches_the_memory_whatever_is_killed() -> None:
-    outcome = end_to_end.campaign(1, 1_000)
+    outcome = end_to_end.campaign(1, 1_000, end_to_end.NODES[:2])
     assert_nothing_is_lost("end-to-end", outcome)
 
 

@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_with_its_line_and_field(tmp_path: Path, text: str
 
 
 def test_a_cell_is_no_child_of_its_own(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblems, match="relay.parent: home is this cell"):
+    with pytest.raises(ConfigProblems, match=r"relay\.parent: home is this cell"):
         read(tmp_path, "cell: home\nrelay: {parent: home}\n")
     elsewhere = read(tmp_path, "cell: home\nrelay: {parent: home, broker: {url: mqtt://street}}\n")
     assert elsewhere.relay.parent == "home"
