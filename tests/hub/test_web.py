@@ -74,7 +74,7 @@ class TestMetrics:
         assert len(found["becomingone_node_ready"]) == MOST_NODES
 
     def test_every_query_of_the_dashboard_has_its_metric(self) -> None:
-        source = resources.files("becomingone.data").joinpath("grafana/becomingone.json").read_text("utf-8")
+        source = resources.files("becomingone.hub.web").joinpath("dashboard.json").read_text("utf-8")
         dashboard = json.loads(source)
         asked = {
             name

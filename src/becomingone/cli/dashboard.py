@@ -11,5 +11,5 @@ from becomingone.cli.exits import Exit
 
 def print_dashboard(_arguments: argparse.Namespace) -> int:
     """Print it."""
-    sys.stdout.write(files("becomingone.data").joinpath("grafana", "becomingone.json").read_text("utf-8"))
+    sys.stdout.write(files("becomingone.hub.web").joinpath("dashboard.json").read_text("utf-8"))
     return Exit.DONE
