@@ -365,6 +365,15 @@ def test_an_older_node_says_that_it_obeys_without_a_number() -> None:
     assert obedience(rig) == "obeying"
 
 
+def test_an_output_that_obeys_is_not_called_silent_where_commands_come_seldom() -> None:
+    rig = Rig({"keep_alive_s": 10.0, "expiry_s": 30.0})
+    rig.node("n", output())
+    for _ in range(6):
+        rig.tick(significant(), ticks=100)
+        rig.says()
+    assert rig.told("output") == []
+
+
 def test_an_output_that_stays_silent_is_told_of_once_and_so_is_its_return() -> None:
     rig = Rig({"ack_s": 3})
     rig.node()
