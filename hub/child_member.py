@@ -50,7 +50,8 @@ def as_member(frame: AggregateFrame, band: Band, clock_sigma_s: float) -> Live:
     total = frame.bands[band.name]
     field = total.resonance / total.weight
     coherence = min(1.0, abs(field))
-    n = max(1.0, total.weight * total.weight / total.weight_squared)
+    # Of a weight so small that its square underflows, nobody knows of how many it is.
+    n = max(1.0, total.weight * total.weight / total.weight_squared) if total.weight_squared > 0.0 else 1.0
     spread = math.sqrt((1.0 - coherence**2) / (2.0 * n)) / max(coherence, _LEAST)
     unit = field / abs(field) if coherence > _LEAST else 0j
     omega = frame.omega[band.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from becomingone.hub import claim
 from becomingone.wire import announce, operate, remote
 
 from . import seeds
@@ -75,6 +76,18 @@ def operation(data: bytes) -> None:
 def outcome(data: bytes) -> None:
     """What became of that."""
     announced(operate.Outcome, data)
+
+
+@announcements(claim.HubAbout, lambda: seeds.texts(seeds.HUB_ABOUT))
+def hub_about(data: bytes) -> None:
+    """What a hub says of itself."""
+    announced(claim.HubAbout, data)
+
+
+@announcements(remote.Answer, lambda: seeds.remote("answer"))
+def answer(data: bytes) -> None:
+    """What became of a request to an output."""
+    announced(remote.Answer, data)
 
 
 @target(

@@ -73,6 +73,17 @@ HEALTH = {
 
 OUTPUT_STATE = {"doing": "command", "why": "the hub", "values": {"hue": 120.0, "brightness": 0.5}}
 
+HUB_ABOUT = {
+    "protocol": 1,
+    "instance": "0123456789abcdef",
+    "boot": 7,
+    "host": "attic",
+    "pid": 812,
+    "started_us": 1_700_000_000_000_000,
+    "software": "becomingone 0.1",
+    "said_us": 1_700_000_001_000_000,
+}
+
 
 def texts(*values: object) -> list[bytes]:
     """JSON texts, and three that are none."""

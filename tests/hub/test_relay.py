@@ -251,6 +251,14 @@ def test_a_child_is_one_member_with_its_mean_field() -> None:
     ]
 
 
+@pytest.mark.parametrize("weight", [1e-200, 5e-324])
+def test_a_weight_whose_square_underflows_stands_for_one(weight: float) -> None:
+    total = PartialSum(weight, complex(0.5 * weight), complex(weight), 0.5 * weight, weight * weight, 3, NOW_US)
+    live = as_member(sums(bands={"stride": total}), STRIDE, 0.0)
+    assert live[4] == 1.0
+    assert all(math.isfinite(value) for value in live[:9])
+
+
 def test_a_field_that_is_none_gives_no_phase() -> None:
     total = PartialSum.of(weight=np.ones(2), phasor=np.array([1.0, -1.0 + 0j]), coherence=np.ones(2), time_us=NOW_US)
     live = as_member(sums(bands={"stride": total}), STRIDE, 0.0)

@@ -92,6 +92,9 @@ def drop_in(tmp_path: Path) -> Path:
     return tmp_path
 
 
+RESTING = {"doing": "rest", "values": {}, "hub_boot": None, "id": None}
+
+
 def config_of(**fields: Any) -> NodeConfig:
     return NodeConfig.model_validate({"node": "n", **fields})
 
@@ -233,7 +236,7 @@ def test_stopping_is_the_last_word() -> None:
     assert done == [True]
     assert len(bench.broker.trace) == count
     assert states(bench)[-1] == "disconnected"
-    assert retained(bench, "output/light/state") == {"doing": "rest", "why": "the node stops", "values": {}}
+    assert retained(bench, "output/light/state") == {**RESTING, "why": "the node stops"}
 
 
 def test_stopping_without_a_broker() -> None:
@@ -360,7 +363,7 @@ def test_outputs_rest_when_the_broker_is_gone_and_say_so_when_it_is_back() -> No
     bench.broker.restart()
     bench.run_for(5.0)
     why = "the broker is out of reach, and nothing here is coherent"
-    assert retained(bench, "output/light/state") == {"doing": "rest", "why": why, "values": {}}
+    assert retained(bench, "output/light/state") == {**RESTING, "why": why}
 
 
 def test_an_output_that_is_stuck_keeps_no_other_from_resting_nor_the_node_from_stopping(drop_in: Path) -> None:
@@ -376,7 +379,7 @@ def test_an_output_that_is_stuck_keeps_no_other_from_resting_nor_the_node_from_s
     bench.nodes["n"].stop(lambda: done.append(True))
     bench.run_for(0.1)
     assert done == [True]
-    assert retained(bench, "output/good/state") == {"doing": "rest", "why": "the node stops", "values": {}}
+    assert retained(bench, "output/good/state") == {**RESTING, "why": "the node stops"}
     stuck = retained(bench, "output/stuck/state")
     assert (stuck["doing"], stuck["why"]) == ("command", "cannot rest (the node stops): stuck")
     assert states(bench)[-1] == "disconnected"

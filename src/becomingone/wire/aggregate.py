@@ -180,7 +180,7 @@ def _sum(band: str, given: object) -> PartialSum:
     oldest = integer(named, 8, f"{band}: oldest_time_us", most=INT63)
     total = PartialSum(weight, complex(t_re, t_im), complex(u_re, u_im), coherence, squared, count, oldest)
     slack = _SLACK * weight
-    if not (weight > 0.0 and squared > 0.0 and count >= 1):  # a weight whose square underflows is none
+    if not (weight > 0.0 and count >= 1):
         raise FrameError("range", f"{band}: a sum has a weight above 0 and at least one channel, or is left out")
     if not (0.0 <= coherence <= weight + slack and abs(total.resonance) <= coherence + slack):
         raise FrameError("range", f"{band}: |Σw·T| ≤ Σw·C ≤ Σw does not hold")
