@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import Final
 
 from becomingone.bench import hub_load
+from becomingone.bench.hub_load import Effort
 from becomingone.bench.mesh_traffic import Cell
 from becomingone.bench.report import Report, Row
 
@@ -14,27 +14,7 @@ TARGET: Final = 3e6
 SAMPLES: Final = 100
 """Complex samples in a frame."""
 
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is measured.
-
-    Parameters
-    ----------
-    rounds : int
-        Each measures a bare paho-mqtt and the hub, ≥ 1.
-    nodes, channels : int
-        Nodes, and channels of each.
-    frames : int
-        Frames of each channel in a round.
-    """
-
-    rounds: int = 5
-    nodes: int = 100
-    channels: int = 3
-    frames: int = 150
-
-
+FULL: Final = Effort(rounds=5, nodes=100, channels=3, frames=150)
 QUICK: Final = Effort(rounds=1, nodes=10, channels=2, frames=50)
 
 
@@ -46,7 +26,7 @@ def run(effort: Effort | None = None) -> Report:
     LinkError
         There is no Mosquitto, or the hub does not take every frame.
     """
-    effort = effort or Effort()
+    effort = effort or FULL
     rng = random.Random(1)  # noqa: S311 - draws figures, guards nothing
     cell = Cell(effort.nodes, effort.channels)
     rounds = hub_load.measure(cell, rounds=effort.rounds, each=effort.frames, samples=SAMPLES, rng=rng)

@@ -53,6 +53,26 @@ client.loop_forever()
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is measured.
+
+    Parameters
+    ----------
+    rounds : int
+        Each measures a bare paho-mqtt and the hub, ≥ 1.
+    nodes, channels : int
+        Nodes, and channels of each.
+    frames : int
+        Frames of each channel in a round.
+    """
+
+    rounds: int
+    nodes: int
+    channels: int
+    frames: int
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One measurement.

@@ -7,37 +7,17 @@ own count must be complete afterwards: nothing missing, nothing refused.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from typing import Final
 
 from becomingone.bench import hub_load
+from becomingone.bench.hub_load import Effort
 from becomingone.bench.mesh_traffic import Cell
 from becomingone.bench.report import Report, Row
 
 TARGET: Final = 1.5
 """Times a bare paho-mqtt: most of what the hub reads, it reads without paho (with paho it would be 0.8)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much is measured.
-
-    Parameters
-    ----------
-    rounds : int
-        Each measures the baseline and the hub, ≥ 1.
-    nodes, channels : int
-        Nodes, and channels of each.
-    frames : int
-        Frames of each channel in a round.
-    """
-
-    rounds: int = 5
-    nodes: int = 100
-    channels: int = 10
-    frames: int = 120
-
-
+FULL: Final = Effort(rounds=5, nodes=100, channels=10, frames=120)
 QUICK: Final = Effort(rounds=1, nodes=10, channels=2, frames=100)
 
 
@@ -49,7 +29,7 @@ def run(effort: Effort | None = None) -> Report:
     LinkError
         There is no Mosquitto, or the hub does not take every frame.
     """
-    effort = effort or Effort()
+    effort = effort or FULL
     rng = random.Random(1)  # noqa: S311 - draws figures, guards nothing
     cell = Cell(effort.nodes, effort.channels)
     rounds = hub_load.measure(cell, rounds=effort.rounds, each=effort.frames, samples=1, rng=rng)

@@ -70,22 +70,26 @@ client.subscribe("bench/ping")
 client.loop_forever()
 """
 _ASK: Final = """
-import json, time
+import json, threading, time
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-taken = []
+taken, ready, complete = [], threading.Event(), threading.Event()
 def pong(client, data, message):
     taken.append((time.perf_counter_ns() - int(message.payload)) / 1e6)
+    if len(taken) == {count}:
+        complete.set()
 client = mqtt.Client(CallbackAPIVersion.VERSION2)
 client.on_message = pong
+client.on_subscribe = lambda *_: ready.set()
 client.connect({host!r}, {port})
 client.subscribe("bench/pong")
 client.loop_start()
-time.sleep(0.2)
+if not ready.wait(10):
+    raise SystemExit("the broker grants no subscription")
 for _ in range({count}):
     client.publish("bench/ping", b"%060d" % time.perf_counter_ns())
     time.sleep({pause})
-time.sleep(0.3)
+complete.wait(10)
 print(json.dumps(taken))
 """
 
