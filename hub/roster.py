@@ -14,6 +14,7 @@ SILENT_INTERVALS: Final = 3.0
 """A node is lost after so many of its own reporting intervals without a word."""
 
 LEAST_SILENCE_S: Final = 3.0
+_LEAST_SILENCE_NS: Final = int(LEAST_SILENCE_S * 1e9)
 """Seconds of silence that never count as lost."""
 
 MAX_MEMBERS: Final = 4096
@@ -144,7 +145,8 @@ class Roster:
         return [
             member
             for member in self.members
-            if member.state in (State.INIT, State.READY)
+            if now_ns - member.heard_ns > _LEAST_SILENCE_NS  # the quickest answer, for nearly all of them
+            and member.state in (State.INIT, State.READY)
             and not member.cell
             and now_ns - max(member.heard_ns, member.given_up_ns, self._listening_ns) > member.silence_ns
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache, partial
 from typing import Any, Final, cast
 
 from becomingone.broker.link import Link, Message
@@ -54,6 +55,7 @@ class Discovery:
         self._sent: dict[str, About | None] = {}
         self._stored: set[str] = set()
         self._turns = 0
+        self._device_id = cache(partial(device_id, topics))
 
     def start(self) -> None:
         """Hear what is stored, and when Home Assistant starts."""
@@ -73,14 +75,14 @@ class Discovery:
         self._turns += 1
         room = MOST_A_TURN
         if self._section.enabled:
-            own = device_id(self._topics)
+            own = self._device_id(None)
             if own not in self._sent:
                 self._publish(own, cell_device(self._topics, self._bands), None)
                 room -= 1
             for member in self._roster.members:
                 about = member.about
                 if room > 0 and about is not None:
-                    identifier = device_id(self._topics, member.id)
+                    identifier = self._device_id(member.id)
                     if self._sent.get(identifier) is not about:
                         self._publish(identifier, node_device(self._topics, about), about)
                         room -= 1  # also where nobody takes it: to put it together is what costs time
@@ -98,7 +100,7 @@ class Discovery:
             if self._turns <= PATIENCE_TURNS:
                 return
             there = (member.id for member in self._roster.members if member.about is not None)
-            wanted = {device_id(self._topics), *(device_id(self._topics, node) for node in there)}
+            wanted = {self._device_id(None), *map(self._device_id, there)}
         for identifier in sorted((self._stored | self._sent.keys()) - wanted)[: max(0, room)]:
             if self._link.publish(self._topic(identifier), b"", qos=1, retain=True):
                 self._stored.discard(identifier)

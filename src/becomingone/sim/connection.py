@@ -7,6 +7,7 @@ late, in order. A connection on which nothing gets through for long breaks.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from becomingone.broker.reasons import Reason
@@ -45,6 +46,7 @@ class Pipe:
         self.waiting: list[Packet] = []
         """What could not get through yet."""
         self._connection = connection
+        self._scheduler = connection.network.scheduler
         self._lane = lane
         self._sent_ns: deque[int] = deque(maxlen=3)
         self._free_ns = 0
@@ -67,20 +69,19 @@ class Pipe:
             self._transmit(packet)
 
     def _transmit(self, packet: Packet) -> None:
-        scheduler = self._connection.network.scheduler
-        now = scheduler.monotonic_ns()
+        now = self._scheduler.monotonic_ns()
         pace_ns = now - self._sent_ns[0] if len(self._sent_ns) == 3 else RETRANSMIT_NS
         self._sent_ns.append(now)
         arrival = now + self._lane.delay_ns(size_of(packet), pace_ns)
         self._free_ns = max(self._free_ns, arrival)
-        scheduler.call_at(self._free_ns, lambda: self._arrive(packet))
+        self._scheduler.call_at(self._free_ns, partial(self._arrive, packet))
 
     def _arrive(self, packet: Packet) -> None:
         if self.shut:
             return
         if self.waiting or self._connection.blocked:
             if not self.waiting:
-                self._since_ns = self._connection.network.scheduler.monotonic_ns()
+                self._since_ns = self._scheduler.monotonic_ns()
                 self._retry_ns = RETRANSMIT_NS
                 self._retry_later()
             self.waiting.append(packet)
@@ -88,8 +89,7 @@ class Pipe:
             self._connection.arrived(self, packet)
 
     def _retry_later(self) -> None:
-        scheduler = self._connection.network.scheduler
-        scheduler.call_at(scheduler.monotonic_ns() + self._retry_ns, self._retry)
+        self._scheduler.call_at(self._scheduler.monotonic_ns() + self._retry_ns, self._retry)
         self._retry_ns = min(2 * self._retry_ns, RETRANSMIT_MOST_NS)
 
     def _retry(self) -> None:
@@ -101,7 +101,7 @@ class Pipe:
             for packet in waiting:
                 if not self.shut:
                     self._connection.arrived(self, packet)
-        elif network.scheduler.monotonic_ns() - self._since_ns >= network.stall_ns:
+        elif self._scheduler.monotonic_ns() - self._since_ns >= network.stall_ns:
             self._connection.timed_out(self)
         else:
             self._retry_later()

@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_LINES_AT_ONCE: Final = 256
 
 _quoted = json.encoder.encode_basestring_ascii
 
@@ -61,10 +63,12 @@ class EventLog:
         self._file = file
         self._payloads = payloads
         self._hash = hashlib.blake2b(digest_size=16)
+        self._unhashed: list[str] = []
 
     @property
     def digest(self) -> str:
         """32 hexadecimal digits that stand for all lines so far."""
+        self._digest_lines()
         return self._hash.hexdigest()
 
     def head(self, content: dict[str, Any]) -> None:
@@ -91,6 +95,12 @@ class EventLog:
 
     def _write(self, line: str) -> None:
         line += "\n"
-        self._hash.update(line.encode())
+        self._unhashed.append(line)
+        if len(self._unhashed) == _LINES_AT_ONCE:
+            self._digest_lines()
         if self._file is not None:
             self._file.write(line)
+
+    def _digest_lines(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()

@@ -58,8 +58,8 @@ class _Corridor(NamedTuple):
     def walls(self, skew: float) -> tuple[float, float]:
         """Give the least and greatest offset at the reference instant that a line of this skew may have."""
         return (
-            max(value - skew * when for when, value in self.below),
-            min(value - skew * when for when, value in self.above),
+            max([value - skew * when for when, value in self.below]),
+            min([value - skew * when for when, value in self.above]),
         )
 
     def margin(self, skew: float) -> float:
