@@ -15,7 +15,7 @@ from pydantic import Field
 from becomingone.broker.link import Link, Message
 from becomingone.config.sections import Name, Section
 from becomingone.errors import FrameError, TopicError
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.wire.cbor import MAX_PAYLOAD
 from becomingone.wire.signature import Verifier
 from becomingone.wire.sync import SyncFrame, decode_sync

@@ -8,7 +8,7 @@ from typing import Final
 
 from becomingone.broker.link import Link, Message
 from becomingone.errors import FrameError, TopicError
-from becomingone.hub.trust import Trust
+from becomingone.hub.intake.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock
 from becomingone.wire.clock import ClockPong, decode_ping, encode_pong
 from becomingone.wire.rate import Bucket

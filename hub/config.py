@@ -13,14 +13,14 @@ from becomingone.config.security import HubSecurity
 from becomingone.hub.audit import AuditSection
 from becomingone.hub.emergence.section import EmergenceSection
 from becomingone.hub.home_assistant.section import HomeAssistantSection
+from becomingone.hub.intake.quarantine import QuarantineSection
 from becomingone.hub.masters.sections import MasterSection, SyncLayerSection
 from becomingone.hub.memory.recorder import RememberSection
 from becomingone.hub.memory.section import MemorySection
-from becomingone.hub.mesh_section import MeshSection
-from becomingone.hub.quarantine import QuarantineSection
-from becomingone.hub.relay_section import ChildName, ChildSection, RelaySection
+from becomingone.hub.mesh.section import MeshSection
+from becomingone.hub.relay.section import ChildName, ChildSection, RelaySection
 from becomingone.hub.rules.section import DispatchSection
-from becomingone.hub.we import WeSection, check_bands
+from becomingone.hub.we.we import WeSection, check_bands
 from becomingone.hub.web.section import HttpSection
 from becomingone.hub.witnessing.section import WitnessingSection
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from becomingone.broker.link import LinkFactory
 from becomingone.hub.claim import HubAbout
-from becomingone.hub.epochs import EpochStore
+from becomingone.hub.intake.epochs import EpochStore
 from becomingone.hub.memory.protocol import Memory
 from becomingone.runner import Runner
 from becomingone.scheduling import MeshClock, Scheduler

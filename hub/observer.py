@@ -9,18 +9,18 @@ from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
 from becomingone.config.security import key_bytes
 from becomingone.hub.audit import Audit
-from becomingone.hub.commands import NodeCommands
 from becomingone.hub.config import HubConfig
-from becomingone.hub.events import Events, compact
-from becomingone.hub.intake import Intake
+from becomingone.hub.dispatch.commands import NodeCommands
+from becomingone.hub.intake.intake import Intake
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.intake.trust import Trust
 from becomingone.hub.machine import HubMachine
-from becomingone.hub.mesh import MeshEvaluator
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.standing import Standing
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.parts import Parts
-from becomingone.hub.roster import Roster
-from becomingone.hub.standing import Standing
-from becomingone.hub.state import MeshState
-from becomingone.hub.table import ChannelTable
-from becomingone.hub.trust import Trust
+from becomingone.hub.showing.events import Events, compact
 from becomingone.scheduling import NANOSECONDS, Repeating
 from becomingone.wire.announce import State
 from becomingone.wire.signature import Signer, Verifier

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from becomingone.hub.collapse import Collapses
 from becomingone.hub.config import HubConfig
 from becomingone.hub.emergence.emergence import Emergence
+from becomingone.hub.intake.roster import Roster
 from becomingone.hub.machine import HubMachine
 from becomingone.hub.masters import Masters
 from becomingone.hub.memory.protocol import Record
 from becomingone.hub.memory.recorder import Recorder
-from becomingone.hub.roster import Roster
-from becomingone.hub.snapshot import Milestones
-from becomingone.hub.standing import Standing
-from becomingone.hub.state import MeshState
-from becomingone.hub.table import ChannelTable
-from becomingone.hub.we import Groups
+from becomingone.hub.mesh.collapse import Collapses
+from becomingone.hub.mesh.standing import Standing
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import ChannelTable
+from becomingone.hub.showing.snapshot import Milestones
+from becomingone.hub.we.we import Groups
 from becomingone.hub.witnessing.witnesses import Witnesses
 from becomingone.runner import DirectRunner, Runner
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from becomingone.broker.link import Link, Message
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.claim import HubAbout
-from becomingone.hub.trust import Trust
+from becomingone.hub.intake.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler, Timer
 from becomingone.wire.announce import parse_announcement
 from becomingone.wire.topics import Topics

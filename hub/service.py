@@ -10,30 +10,30 @@ from typing import Any, Final
 from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
 from becomingone.hub.clock_server import ClockServer
-from becomingone.hub.commands import NodeCommands
 from becomingone.hub.config import HubConfig
-from becomingone.hub.desired import DesiredConfigs
-from becomingone.hub.dispatch import Dispatch
-from becomingone.hub.events import Events, compact
-from becomingone.hub.family import Family
+from becomingone.hub.dispatch.commands import NodeCommands
+from becomingone.hub.dispatch.dispatch import Dispatch
+from becomingone.hub.dispatch.operations import Operations
 from becomingone.hub.home_assistant.discovery import Discovery
-from becomingone.hub.intake import Intake
-from becomingone.hub.kept import KeptFrames
+from becomingone.hub.intake.desired import DesiredConfigs
+from becomingone.hub.intake.intake import Intake
+from becomingone.hub.intake.kept import KeptFrames
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.intake.trust import Trust
 from becomingone.hub.machine import HubMachine
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.operations import Operations
-from becomingone.hub.pace import Pace
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.rest import Rest
+from becomingone.hub.mesh.standing import Standing
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.parts import Parts
-from becomingone.hub.rest import Rest
+from becomingone.hub.relay.family import Family
 from becomingone.hub.rivals import Rivals
-from becomingone.hub.roster import Roster
-from becomingone.hub.showing import Showing
-from becomingone.hub.snapshot import Milestones
-from becomingone.hub.standing import Standing
-from becomingone.hub.state import MeshState
+from becomingone.hub.showing.events import Events, compact
+from becomingone.hub.showing.pace import Pace
+from becomingone.hub.showing.showing import Showing
+from becomingone.hub.showing.snapshot import Milestones
 from becomingone.hub.sync import SyncPublisher
-from becomingone.hub.table import ChannelTable
-from becomingone.hub.trust import Trust
 from becomingone.scheduling import NANOSECONDS, Repeating
 from becomingone.wire.announce import State
 from becomingone.wire.topics import Topics

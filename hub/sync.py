@@ -9,7 +9,7 @@ from typing import Final
 
 from becomingone.config.security import key_bytes
 from becomingone.hub.config import HubConfig
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.kairos.bands import Band
 from becomingone.wire.signature import Signer
 from becomingone.wire.sync import SyncFrame, encode_sync

@@ -11,9 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from becomingone.hub.emergence.look import Look
     from becomingone.hub.emergence.watch import Watch
-    from becomingone.hub.roster import Roster
-    from becomingone.hub.state import BandState
-    from becomingone.hub.table import ChannelTable
+    from becomingone.hub.intake.roster import Roster
+    from becomingone.hub.mesh.state import BandState
+    from becomingone.hub.mesh.table import ChannelTable
     from becomingone.kairos.pairs.shared_fluctuation import SharedFluctuation
 
 MOST_NODES: Final = 200

@@ -13,9 +13,9 @@ from becomingone.hub.emergence.watch import Verdict, Watch
 
 if TYPE_CHECKING:
     from becomingone.hub.emergence.section import EmergenceSection
-    from becomingone.hub.roster import Roster
-    from becomingone.hub.state import BandState, MeshState
-    from becomingone.hub.table import ChannelTable
+    from becomingone.hub.intake.roster import Roster
+    from becomingone.hub.mesh.state import BandState, MeshState
+    from becomingone.hub.mesh.table import ChannelTable
     from becomingone.kairos.bands import Band
     from becomingone.runner import Runner
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from becomingone.hub.emergence.section import EmergenceSection
-    from becomingone.hub.state import BandState
-    from becomingone.hub.table import ChannelTable
+    from becomingone.hub.mesh.state import BandState
+    from becomingone.hub.mesh.table import ChannelTable
     from becomingone.kairos.bands import Band
 
 LOOK_EVERY: Final = 1.0 / 6.0

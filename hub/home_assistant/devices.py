@@ -7,7 +7,6 @@ from hashlib import blake2s
 from typing import Any, Final, cast
 
 from becomingone import __version__
-from becomingone.hub.events import KINDS
 from becomingone.hub.home_assistant.components import (
     Entity,
     figure,
@@ -17,6 +16,7 @@ from becomingone.hub.home_assistant.components import (
     vital,
     word,
 )
+from becomingone.hub.showing.events import KINDS
 from becomingone.wire.announce import About, State
 from becomingone.wire.topics import Topics
 

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from becomingone.broker.link import Link, Message
 from becomingone.hub.home_assistant.devices import cell_device, device_id, node_device, of_cell
 from becomingone.hub.home_assistant.section import HomeAssistantSection
-from becomingone.hub.roster import Roster
+from becomingone.hub.intake.roster import Roster
 from becomingone.wire.announce import About
 from becomingone.wire.topics import Topics
 

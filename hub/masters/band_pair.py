@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any, Final
 
-from becomingone.hub.even_field import EvenField, rate
-from becomingone.hub.state import BandState
+from becomingone.hub.mesh.even_field import EvenField, rate
+from becomingone.hub.mesh.state import BandState
 from becomingone.kairos.bands import Band
 from becomingone.kairos.transducers.synchronise import Synchronisation, Synchroniser
 from becomingone.kairos.transducers.transducer import Reading, Transducer, master

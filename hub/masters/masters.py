@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from becomingone.hub.intake.roster import Roster
 from becomingone.hub.masters.band_pair import BandPair, carried, decision_figures, reading_figures
 from becomingone.hub.masters.nodes import NodePairs
 from becomingone.hub.masters.requests import Realign, Requests, Sent
 from becomingone.hub.masters.sections import MasterSection, SyncLayerSection
-from becomingone.hub.roster import Roster
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.kairos.bands import Band
 from becomingone.kairos.transducers.synchronise import Decision, Synchroniser
 from becomingone.kairos.transducers.transducer import Reading

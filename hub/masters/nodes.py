@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from becomingone.hub.intake.roster import Member, Roster
 from becomingone.hub.masters.band_pair import brief_figures, look_us
-from becomingone.hub.roster import Member, Roster
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.kairos.bands import Band
 from becomingone.kairos.channel.coherence import p_noise
 from becomingone.kairos.transducers.synchronise import Decision, Synchronisation, Synchroniser

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from becomingone.hub.state import BandState
+from becomingone.hub.mesh.state import BandState
 from becomingone.kairos.bands import Band
 from becomingone.kairos.memory.intake import turned_back
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from becomingone.hub.memory.beats import Beat, rounded, significant
-from becomingone.hub.state import BandState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import ChannelTable
 
 _DIGITS = 4
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.kairos.bands import Band
 from becomingone.kairos.memory.intake import turned_back
 

@@ -17,8 +17,8 @@ from becomingone.hub.memory.remember_section import RememberSection
 from becomingone.hub.memory.tier_entries import restored
 from becomingone.hub.memory.tier_writer import TierWriter
 from becomingone.hub.memory.tiers import Tiers
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.kairos.bands import Band
 from becomingone.runner import DirectRunner, Runner
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from becomingone.hub.mesh.state import BandState
 from becomingone.hub.rules.errors import Undefined
 from becomingone.hub.rules.units import FREE, PLAIN, RAD, RAD_PER_S, SECOND, Unit
 from becomingone.hub.rules.view import Scope
-from becomingone.hub.state import BandState
 
 Read = Callable[[Scope], float]
 

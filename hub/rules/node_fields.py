@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from becomingone.hub.table import BandRows, ChannelTable
+from becomingone.hub.mesh.table import BandRows, ChannelTable
 
 NodeField = tuple[complex, float, float]
 """T = Σw·C·u/Σw, C = Σw·C/Σw, and Σw."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from becomingone.hub.mesh.state import BandState
 from becomingone.hub.rules.errors import Undefined
 from becomingone.hub.rules.expression import Expression
 from becomingone.hub.rules.quiet import is_quiet
 from becomingone.hub.rules.rule_section import ROLES, RuleSection
 from becomingone.hub.rules.view import Scope, View
-from becomingone.hub.state import BandState
 from becomingone.scheduling import NANOSECONDS
 from becomingone.wire.command import RANGES
 from becomingone.wire.mapping import values_for

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-from becomingone.hub.roster import Roster
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.hub.rules.errors import Undefined
 from becomingone.hub.rules.node_fields import NodeField, NodeRows, node_field, node_fields
-from becomingone.hub.state import BandState, MeshState
 from becomingone.wire.announce import State
 
 Pairs = Mapping[str, Mapping[str, Mapping[str, Any]]]

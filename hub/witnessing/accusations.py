@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from typing import Any, Final
 
-from becomingone.hub.standing import Standing, Tell
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.standing import Standing, Tell
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.witnessing.band_watch import BandWatch
 from becomingone.hub.witnessing.findings import Fault, Finding
 

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from becomingone.hub.state import BandState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.witnessing.claims import Claims
 from becomingone.hub.witnessing.consensus import consensus
 from becomingone.hub.witnessing.filters import Filter, Outcome

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from becomingone.hub.state import BandState
+from becomingone.hub.mesh.state import BandState
 from becomingone.hub.witnessing.records import TransducerSeen
 from becomingone.hub.witnessing.section import WitnessingSection
 from becomingone.kairos.bands import Band

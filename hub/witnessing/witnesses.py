@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from becomingone.hub.roster import Roster
-from becomingone.hub.standing import Standing, Tell
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.standing import Standing, Tell
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.witnessing.accusations import Accusations
 from becomingone.hub.witnessing.band_watch import BandWatch
 from becomingone.hub.witnessing.findings import Finding, Limits

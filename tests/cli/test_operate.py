@@ -13,8 +13,8 @@ from tests.hub.operated import TOPICS, OperatedNode
 
 from becomingone.cli import main, operate
 from becomingone.cli.parser import parse
-from becomingone.hub import operations
 from becomingone.hub.config import HubConfig
+from becomingone.hub.dispatch import operations
 from becomingone.hub.machine import HubMachine
 from becomingone.hub.service import Hub
 from becomingone.scheduling import LoopScheduler, MeshClock

@@ -10,9 +10,9 @@ import yaml
 from becomingone.bench.registry import BENCHES
 from becomingone.broker.inbox import INBOX
 from becomingone.hub.config import HubConfig
-from becomingone.hub.described import MAX_ROWS
-from becomingone.hub.relay_section import ChildSection
-from becomingone.hub.roster import MAX_MEMBERS
+from becomingone.hub.intake.described import MAX_ROWS
+from becomingone.hub.intake.roster import MAX_MEMBERS
+from becomingone.hub.relay.section import ChildSection
 
 PAGE = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from becomingone.broker.link import Handler, Link, Message
 from becomingone.errors import FrameError, TopicError
-from becomingone.hub.dispatch import Dispatch
-from becomingone.hub.driven import Driven
-from becomingone.hub.roster import Member, Roster
+from becomingone.hub.dispatch.dispatch import Dispatch
+from becomingone.hub.dispatch.driven import Driven
+from becomingone.hub.intake.roster import Member, Roster
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.rules.section import DispatchSection
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
 from becomingone.wire.announce import OutputState, State

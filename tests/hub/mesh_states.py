@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from becomingone.hub.roster import Roster
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
 
 from .parts import BANDS, NOW_NS, NOW_US, about, band_about

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from becomingone.config.sections import BandSection
 from becomingone.hub.config import HubConfig
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
 from becomingone.wire.frame import Flags
 

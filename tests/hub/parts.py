@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from becomingone.hub.config import IngestSection
-from becomingone.hub.ingest import Ingest
-from becomingone.hub.roster import Roster
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.intake.ingest import Ingest
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
 from becomingone.wire.announce import About, Health
 from becomingone.wire.frame import Flags, PhaseFrame, encode_frame

@@ -13,8 +13,8 @@ from becomingone.hub.audit import Audit, AuditSection
 from becomingone.hub.config import HubConfig
 from becomingone.hub.machine import HubMachine
 from becomingone.hub.memory.volatile import VolatileMemory
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.hub.observer import Observer
-from becomingone.hub.state import BandState, MeshState
 from becomingone.node.config import NodeConfig
 from becomingone.scheduling import MeshClock
 from becomingone.sim.bench import Bench

@@ -7,8 +7,8 @@ import pytest
 
 from becomingone.errors import ConfigError
 from becomingone.hub.claim import LISTEN_S, RETAINED_S, Claim, HubAbout, instance_in
+from becomingone.hub.intake.trust import Trust
 from becomingone.hub.rivals import Rivals
-from becomingone.hub.trust import Trust
 from becomingone.scheduling import MeshClock
 from becomingone.sim.bench import Bench
 from becomingone.wire.topics import Topics

@@ -11,7 +11,7 @@ from becomingone.errors import FrameError, TopicError
 from becomingone.hub import clock_server
 from becomingone.hub.clock_server import IDLE_NS, PINGS_AT_ONCE, PINGS_PER_S, ClockServer
 from becomingone.hub.config import HubConfig
-from becomingone.hub.trust import Trust
+from becomingone.hub.intake.trust import Trust
 from becomingone.scheduling import NANOSECONDS, MeshClock
 from becomingone.sim.bench import Bench
 from becomingone.sim.clock import VirtualScheduler

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.collapse import MAX_NODES, Collapses
-from becomingone.hub.snapshot import Milestones
+from becomingone.hub.mesh.collapse import MAX_NODES, Collapses
+from becomingone.hub.showing.snapshot import Milestones
 
 from .mesh_world import MeshWorld
 from .parts import NOW_US

@@ -11,7 +11,7 @@ from becomingone.broker.link import Link
 from becomingone.hub.home_assistant.devices import cell_device, device_id, node_device
 from becomingone.hub.home_assistant.discovery import MOST_A_TURN, PATIENCE_TURNS, Discovery
 from becomingone.hub.home_assistant.section import HomeAssistantSection
-from becomingone.hub.roster import Roster
+from becomingone.hub.intake.roster import Roster
 from becomingone.sim.bench import Bench
 from becomingone.wire.announce import About, DeviceAbout, OutputAbout
 from becomingone.wire.topics import Topics

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.dispatch import MOTOR_EXPIRY_US
-from becomingone.hub.output_watch import MAX_SHOWN
-from becomingone.hub.outputs import MAX_OUTPUTS
-from becomingone.hub.state import BandState
-from becomingone.hub.table import RowKey
+from becomingone.hub.dispatch.dispatch import MOTOR_EXPIRY_US
+from becomingone.hub.dispatch.output_watch import MAX_SHOWN
+from becomingone.hub.dispatch.outputs import MAX_OUTPUTS
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import RowKey
 from becomingone.wire.announce import State
 
 from .driving import Rig, band, output, significant

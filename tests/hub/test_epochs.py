@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from becomingone.errors import ConfigError
-from becomingone.hub import epochs
-from becomingone.hub.epochs import EpochFile
+from becomingone.hub.intake import epochs
+from becomingone.hub.intake.epochs import EpochFile
 
 
 def save(file: EpochFile, **lives: int) -> None:

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from becomingone.hub.driven import Driven
-from becomingone.hub.frame_watch import CHEAP_NS, MOST_REST_NS, REST, FrameWatch
+from becomingone.hub.dispatch.driven import Driven
+from becomingone.hub.dispatch.frame_watch import CHEAP_NS, MOST_REST_NS, REST, FrameWatch
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.hub.rules.node_fields import NodeRows
 from becomingone.hub.rules.view import Looks
-from becomingone.hub.state import BandState
-from becomingone.hub.table import ChannelTable, RowKey
 from becomingone.scheduling import MeshClock
 from becomingone.sim.clock import VirtualScheduler
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from becomingone.hub.described import MAX_NODE_ROWS
+from becomingone.hub.intake.described import MAX_NODE_ROWS
 from becomingone.kairos.bands import DEFAULT_BANDS
 from becomingone.wire import cbor
 from becomingone.wire.frame import Flags, encode_frame

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import IngestSection
-from becomingone.hub.ingest import Ingest
-from becomingone.hub.roster import Roster
-from becomingone.hub.table import COLUMNS, ChannelTable
-from becomingone.hub.trust import Trust
+from becomingone.hub.intake.ingest import Ingest
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.intake.trust import Trust
+from becomingone.hub.mesh.table import COLUMNS, ChannelTable
 from becomingone.wire import cbor
 from becomingone.wire.announce import About
 from becomingone.wire.frame import Flags, encode_frame

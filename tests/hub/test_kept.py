@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from becomingone.hub.config import HubConfig
-from becomingone.hub.kept import MOST_ANNOUNCING
+from becomingone.hub.intake.kept import MOST_ANNOUNCING
 from becomingone.hub.memory.protocol import Committed, Record, StreamKey
 from becomingone.hub.memory.volatile import VolatileMemory
 from becomingone.node.config import NodeConfig

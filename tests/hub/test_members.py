@@ -9,13 +9,13 @@ import pytest
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import HubConfig
-from becomingone.hub.forget import Forget
-from becomingone.hub.quarantine import BLAMELESS, Quarantine, QuarantineSection
-from becomingone.hub.roster import Roster
-from becomingone.hub.standing import Standing
-from becomingone.hub.state import MeshState
-from becomingone.hub.table import ChannelTable
-from becomingone.hub.twins import DISTRUST_S, Twins
+from becomingone.hub.intake.forget import Forget
+from becomingone.hub.intake.quarantine import BLAMELESS, Quarantine, QuarantineSection
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.intake.twins import DISTRUST_S, Twins
+from becomingone.hub.mesh.standing import Standing
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.node.config import NodeConfig
 from becomingone.sim.bench import Bench
 from becomingone.wire.announce import State

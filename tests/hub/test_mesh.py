@@ -10,9 +10,9 @@ import pytest
 
 from becomingone.config.sections import BandSection
 from becomingone.hub.config import HubConfig
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.snapshot import Milestones, snapshot
-from becomingone.hub.state import BandState
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.showing.snapshot import Milestones, snapshot
 from becomingone.kairos.bands import CORRELATION_PER_TAU
 from becomingone.kairos.mesh.locking import LockingOrder
 from becomingone.kairos.mesh.robust import robust_mean

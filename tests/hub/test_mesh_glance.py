@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from becomingone.hub import mesh_band
-from becomingone.hub.mesh_glance import FEW
+from becomingone.hub.mesh import band as mesh_band
+from becomingone.hub.mesh.glance import FEW
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import BandRows
 from becomingone.hub.rules.node_fields import NodeRows, node_field, node_fields
-from becomingone.hub.state import BandState
-from becomingone.hub.table import BandRows
 from becomingone.wire.frame import Flags
 
 from .mesh_world import MeshWorld, content

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from becomingone.hub.state import BandState
+from becomingone.hub.mesh.state import BandState
 from becomingone.kairos.bands import CORRELATION_PER_TAU
 from becomingone.kairos.mesh.band_tick import BandTick, Channels, MeshBand
 from becomingone.kairos.mesh.robust import robust_mean

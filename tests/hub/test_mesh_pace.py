@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from becomingone.hub.mesh import interval_s, least_us
-from becomingone.hub.mesh_section import MeshSection
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.evaluator import interval_s, least_us
+from becomingone.hub.mesh.section import MeshSection
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.kairos.bands import DEFAULT_BANDS, Band
 
 from .mesh_world import MeshWorld, config_of, content

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from becomingone.hub.weighing import FAIR
+from becomingone.hub.mesh.weighing import FAIR
 
 from .mesh_world import MeshWorld
 from .parts import MOTION, NOW_US, STRIDE

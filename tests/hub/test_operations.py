@@ -9,7 +9,7 @@ import pytest
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import OperatorVerb
-from becomingone.hub.tokens import MAX_TOKENS, Tokens
+from becomingone.hub.dispatch.tokens import MAX_TOKENS, Tokens
 from becomingone.wire.command import decode_node_command
 from becomingone.wire.operate import MAX_OPERATION
 from becomingone.wire.verbs import FORGET, MAX_LINES, OPERATORS, Verb

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.operations import GRACE_S, MAX_PENDING, NODE_AT_ONCE, REQUESTS_AT_ONCE
+from becomingone.hub.dispatch.operations import GRACE_S, MAX_PENDING, NODE_AT_ONCE, REQUESTS_AT_ONCE
 from becomingone.wire.remote import Reply
 from becomingone.wire.seal import seal_json
 from becomingone.wire.verbs import MAX_VALID_S

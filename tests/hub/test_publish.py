@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from becomingone.hub.publish import GRACE_US, FigurePublisher
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.showing.figures import GRACE_US, FigurePublisher
 
 from .parts import NOW_US, TOPICS
 

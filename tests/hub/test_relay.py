@@ -12,16 +12,16 @@ from pydantic import ValidationError
 
 from becomingone.broker.link import Message
 from becomingone.errors import ConfigError, FrameError, TopicError
-from becomingone.hub.child_member import as_member
-from becomingone.hub.children import Children
 from becomingone.hub.config import HubConfig
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.intake.trust import Trust
 from becomingone.hub.machine import HubMachine
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.relay import Relay
-from becomingone.hub.roster import Roster
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.table import ChannelTable, RowKey
+from becomingone.hub.relay.child_member import as_member
+from becomingone.hub.relay.children import Children
+from becomingone.hub.relay.relay import Relay
 from becomingone.hub.service import Hub
-from becomingone.hub.table import ChannelTable, RowKey
-from becomingone.hub.trust import Trust
 from becomingone.kairos.mesh.partial_sum import PartialSum
 from becomingone.node.config import NodeConfig
 from becomingone.scheduling import MeshClock

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.dispatch import MOTOR_EXPIRY_US
-from becomingone.hub.requests import MAX_HELD, MOST_PACES, REQUESTS_AT_ONCE
+from becomingone.hub.dispatch.dispatch import MOTOR_EXPIRY_US
+from becomingone.hub.dispatch.requests import MAX_HELD, MOST_PACES, REQUESTS_AT_ONCE
 from becomingone.wire.announce import State
 
 from .driving import Rig, band, output, significant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from becomingone.errors import FrameError
-from becomingone.hub.roster import MAX_MEMBERS, MAX_TOLD, Rebirths, Roster
+from becomingone.hub.intake.roster import MAX_MEMBERS, MAX_TOLD, Rebirths, Roster
 from becomingone.wire.announce import State
 
 from .parts import about

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from becomingone.hub.mesh.state import BandState
+from becomingone.hub.mesh.table import RowKey
 from becomingone.hub.rules.quiet import is_quiet, span
 from becomingone.hub.rules.rule import Rule
 from becomingone.hub.rules.rule_section import RuleSection
-from becomingone.hub.state import BandState
-from becomingone.hub.table import RowKey
 from becomingone.wire.announce import State
 
 from .driving import TICK_S, Rig, band, output, significant

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from becomingone.hub.mesh.state import BandState
 from becomingone.hub.rules import names
 from becomingone.hub.rules.expression import MAX_LENGTH, MAX_NODES
 from becomingone.hub.rules.functions import FUNCTIONS
 from becomingone.hub.rules.rule_section import RuleSection
 from becomingone.hub.rules.section import DispatchSection, RequestsSection
-from becomingone.hub.state import BandState
 
 from .driving import Rig, band, output, significant
 from .test_rules import with_channels

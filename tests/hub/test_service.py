@@ -9,9 +9,9 @@ import pytest
 
 from becomingone.broker.link import Handler, Qos, Will
 from becomingone.hub.config import HubConfig
+from becomingone.hub.intake.rebirth import MAX_STRANGERS
+from becomingone.hub.intake.roster import MAX_MEMBERS
 from becomingone.hub.machine import HubMachine
-from becomingone.hub.rebirth import MAX_STRANGERS
-from becomingone.hub.roster import MAX_MEMBERS
 from becomingone.hub.service import Hub
 from becomingone.scheduling import MeshClock
 from becomingone.sim.bench import Bench

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from becomingone.config.sections import BandSection
 from becomingone.hub.config import HubConfig
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.snapshot import Milestones, snapshot
-from becomingone.hub.state import MeshState
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.showing.snapshot import Milestones, snapshot
 from becomingone.wire.announce import State
 from becomingone.wire.frame import Flags, encode_frame
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from becomingone.hub.events import compact
-from becomingone.hub.mesh_section import MeshSection
-from becomingone.hub.roster import Roster
-from becomingone.hub.snapshot import MAX_BYTES, MAX_PART_BYTES, Milestones, snapshot
-from becomingone.hub.snapshot_nodes import MAX_ENTRIES, MAX_NODE_ENTRIES, MAX_NODES
-from becomingone.hub.state import MeshState
-from becomingone.hub.table import RowKey
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.section import MeshSection
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import RowKey
+from becomingone.hub.showing.events import compact
+from becomingone.hub.showing.nodes import MAX_ENTRIES, MAX_NODE_ENTRIES, MAX_NODES
+from becomingone.hub.showing.snapshot import MAX_BYTES, MAX_PART_BYTES, Milestones, snapshot
 from becomingone.kairos.bands import Band
 from becomingone.wire.announce import State
 

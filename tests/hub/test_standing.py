@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.roster import Roster
-from becomingone.hub.standing import LEAST_TRUST, MAX_REASONS, Standing
-from becomingone.hub.state import MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.standing import LEAST_TRUST, MAX_REASONS, Standing
+from becomingone.hub.mesh.state import MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 
 from .parts import NOW_US
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
 
 from .parts import NOW_US
 

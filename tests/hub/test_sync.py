@@ -12,7 +12,7 @@ import pytest
 
 from becomingone.config.security import HubSecurity
 from becomingone.hub.config import HubConfig
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.hub.sync import MAX_PER_S, SyncPublisher
 from becomingone.kairos.bands import Band
 from becomingone.sim.bench import Bench

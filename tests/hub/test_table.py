@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from becomingone.hub.table import COLUMNS, ChannelTable, RowKey
+from becomingone.hub.mesh.table import COLUMNS, ChannelTable, RowKey
 
 from .parts import NOW_US, frame
 

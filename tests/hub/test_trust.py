@@ -10,8 +10,8 @@ import pytest
 
 from becomingone.errors import FrameError
 from becomingone.hub.config import HubConfig, IngestSection
-from becomingone.hub.ingest import Ingest
-from becomingone.hub.trust import Trust
+from becomingone.hub.intake.ingest import Ingest
+from becomingone.hub.intake.trust import Trust
 from becomingone.wire.announce import About
 from becomingone.wire.frame import Flags, encode_frame
 from becomingone.wire.replay import Start

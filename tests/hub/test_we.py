@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from becomingone.hub.config import HubConfig
-from becomingone.hub.crossing import CROSS, FIELDS, SHARED
-from becomingone.hub.groups import Group, overlap
-from becomingone.hub.we import Groups, WePair, WeSection
+from becomingone.hub.we.crossing import CROSS, FIELDS, SHARED
+from becomingone.hub.we.groups import Group, overlap
+from becomingone.hub.we.we import Groups, WePair, WeSection
 from becomingone.runner import InlineRunner, Runner
 from becomingone.scheduling import Scheduler
 from becomingone.sim.clock import VirtualScheduler

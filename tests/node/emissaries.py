@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from becomingone.hub.state import BandState, MeshState
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.hub.sync import SyncPublisher
 from becomingone.kairos.bands import Band
 from becomingone.node.control import Control

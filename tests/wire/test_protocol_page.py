@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from becomingone.hub.events import KINDS
+from becomingone.hub.showing.events import KINDS
 from becomingone.wire import announce, operate, remote
 from becomingone.wire.announce import State
 from becomingone.wire.command import RANGES
@@ -228,7 +228,7 @@ def test_the_events_are_those_of_the_hub() -> None:
     documented = {kind for row in cells("Events", 3) for kind in quoted(row[0])}
     assert documented == set(KINDS) - {"disagreement", "agreement", "unfounded"}  # a witness hub's have a page
     fields = set(quoted(SECTIONS["Events"]))
-    content = source("hub/collapse.py").split("def _changed")[1]
+    content = source("hub/mesh/collapse.py").split("def _changed")[1]
     assert set(re.findall(r'^ +"(\w+)": ', content, re.MULTILINE)) <= fields
 
 

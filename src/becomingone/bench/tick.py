@@ -16,8 +16,8 @@ from becomingone.bench.report import Report, Row
 from becomingone.bench.timing import Paired, paired_fresh
 from becomingone.config.sections import BandSection
 from becomingone.hub.config import HubConfig
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.mesh.band_tick import Channels, MeshBand
 from becomingone.wire.frame import Flags
 

@@ -20,7 +20,7 @@ from becomingone.config.boot import next_boot
 from becomingone.config.security import key_bytes
 from becomingone.hub.claim import Claim, HubAbout, instance_in
 from becomingone.hub.config import HubConfig
-from becomingone.hub.epochs import EpochFile
+from becomingone.hub.intake.epochs import EpochFile
 from becomingone.hub.machine import HubMachine
 from becomingone.hub.memory.store import SqliteMemory
 from becomingone.hub.observer import Observer

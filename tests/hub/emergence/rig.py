@@ -17,10 +17,10 @@ from becomingone.hub.emergence.look import Request, look
 from becomingone.hub.emergence.section import EmergenceSection
 from becomingone.hub.emergence.spending import Spending
 from becomingone.hub.emergence.watch import LEAST_BETWEEN_TAU, LOOK_EVERY
-from becomingone.hub.mesh import MeshEvaluator
-from becomingone.hub.roster import Roster
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.evaluator import MeshEvaluator
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.bands import DEFAULT_BANDS
 from becomingone.kairos.channel.demodulate import Demodulator
 from becomingone.kairos.channel.kernel import ChannelKernel

@@ -22,9 +22,9 @@ from tests.hub.emergence.rig import (
 
 from becomingone.hub.emergence.emergence import Emergence
 from becomingone.hub.emergence.section import EmergenceSection
-from becomingone.hub.roster import Roster
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 
 STRIDE = BANDS["stride"]
 SPACING_S = 0.25 / 0.78

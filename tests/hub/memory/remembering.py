@@ -10,8 +10,8 @@ import numpy as np
 
 from becomingone.hub.memory.protocol import Committed, Entry, Reading, Record, StreamKey, Tell
 from becomingone.hub.memory.recorder import Recorder, RememberSection
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.kairos.bands import Band
 from becomingone.wire.frame import Flags, PhaseFrame, encode_frame
 

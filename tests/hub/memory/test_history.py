@@ -15,8 +15,8 @@ from becomingone.hub.memory.history import reconstruct
 from becomingone.hub.memory.recorder import Recorder, RememberSection
 from becomingone.hub.memory.temporal import AsyncTemporalMemory, TemporalMemory
 from becomingone.hub.memory.tiers import Tiers
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable
 from becomingone.kairos.channel.kernel import ChannelKernel
 from becomingone.kairos.memory.intake import turned_back
 

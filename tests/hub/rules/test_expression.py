@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from becomingone.hub.roster import Roster
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.state import BandState, MeshState
 from becomingone.hub.rules import names
 from becomingone.hub.rules.errors import RuleError, Undefined
 from becomingone.hub.rules.expression import MAX_DEPTH, MAX_LENGTH, MAX_NODES, UNIT_OF, parse
 from becomingone.hub.rules.functions import FUNCTIONS
 from becomingone.hub.rules.quiet import zone
 from becomingone.hub.rules.view import Scope, Sources, View
-from becomingone.hub.state import BandState, MeshState
 from becomingone.wire.command import RANGES
 
 NOW_US = 1_700_000_000_000_000

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from becomingone.hub.roster import Roster
-from becomingone.hub.standing import Standing
-from becomingone.hub.state import BandState, MeshState
-from becomingone.hub.table import ChannelTable, RowKey
+from becomingone.hub.intake.roster import Roster
+from becomingone.hub.mesh.standing import Standing
+from becomingone.hub.mesh.state import BandState, MeshState
+from becomingone.hub.mesh.table import ChannelTable, RowKey
 from becomingone.hub.witnessing import Witnesses, WitnessingSection
 from becomingone.kairos.bands import Band
 from becomingone.wire.frame import Flags

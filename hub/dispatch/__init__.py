@@ -1,0 +1,1 @@
+"""From the mesh and from requests to commands for outputs and nodes."""

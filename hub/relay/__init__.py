@@ -1,0 +1,1 @@
+"""Cells within cells: sums handed up, and taken from below."""

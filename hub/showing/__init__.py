@@ -1,0 +1,1 @@
+"""What the hub shows: figures, snapshot, events, its own health."""

@@ -1,0 +1,1 @@
+"""WE: two named groups of a cell that become one."""
