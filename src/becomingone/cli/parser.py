@@ -45,6 +45,7 @@ def _groups() -> dict[str, Callable[[Commands, argparse.ArgumentParser], object]
         "node": _add_node,
         "hub": _add_hub,
         "broker": _add_broker,
+        "provision": _add_provision,
         "operate": _add_operate,
         "memory": _add_memory,
         "explain": _add_explain,
@@ -142,6 +143,12 @@ def _add_broker(commands: Commands, common: argparse.ArgumentParser) -> None:
     run.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_handler("brokers", "run_broker"))
     _add_set(run)
+
+
+def _add_provision(commands: Commands, common: argparse.ArgumentParser) -> None:
+    from becomingone.cli.provision import add_provision  # noqa: PLC0415 - no other command needs its arguments
+
+    add_provision(commands, common, _handler)
 
 
 _VERBS = ("identify", "reload", "loglevel", "log", "restart")

@@ -1,0 +1,1 @@
+"""SD cards: a stock image, written with what its first boot needs."""

@@ -1,0 +1,1 @@
+"""Joining: a node that has only a token gets an identity of its own."""

@@ -1,0 +1,13 @@
+"""The arguments of the authority, and who has which certificate: ca, node, operator, revoke, renew, list."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from becomingone.cli.provision import Commands, Handlers
+
+
+def add(group: Commands, common: argparse.ArgumentParser, handler: Handlers) -> None:
+    """Add the commands."""
