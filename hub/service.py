@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from becomingone.broker.link import Link, Will
 from becomingone.broker.presence import Presence
+from becomingone.hub.beat import Beat
 from becomingone.hub.clock_server import ClockServer
 from becomingone.hub.config import HubConfig
 from becomingone.hub.dispatch.commands import NodeCommands
@@ -24,7 +25,6 @@ from becomingone.hub.machine import HubMachine
 from becomingone.hub.mesh.evaluator import MeshEvaluator
 from becomingone.hub.mesh.rest import Rest
 from becomingone.hub.mesh.standing import Standing
-from becomingone.hub.mesh.state import MeshState
 from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.parts import Parts
 from becomingone.hub.relay.family import Family
@@ -43,9 +43,6 @@ FIGURES_HZ: Final = 10.0
 
 LOOK_S: Final = 1.0
 """Seconds between looks at who is unsure, what is desired and what Home Assistant has to be told."""
-
-SILENCE_NS: Final = 100_000_000
-"""ns between looks for nodes that have been silent for too long."""
 
 STALLED_TICKS: Final = 20.0
 """Ticks that may be missing before the hub says of itself that it is not well; at least a second of them."""
@@ -142,8 +139,7 @@ class Hub:
             refuse=refuse,
             tell=event,
         )
-        self._evaluator = MeshEvaluator(config, table)
-        self._sync = SyncPublisher.of(config, topics, boot, link.publish)
+        evaluator = MeshEvaluator(config, table)
         self._dispatch = Dispatch(
             config.dispatch,
             topics,
@@ -158,15 +154,24 @@ class Hub:
             table=table,
             emerged=self.parts.emerged,
             pairs=self.parts.pairs,
-            glance=self._evaluator.glance,
+            glance=evaluator.glance,
             send_once=link.publish,
         )
         self._intake.ingest.stored = self._dispatch.moved
-        self._rest = Rest(
-            self._evaluator,
-            self._dispatch,
-            keep_alive_s=config.dispatch.keep_alive_s,
-            always=bool(config.children) or self.family.relay is not None,
+        self._beat = Beat(
+            topics,
+            link,
+            clock,
+            roster=roster,
+            evaluator=evaluator,
+            rest=Rest(
+                evaluator,
+                self._dispatch,
+                keep_alive_s=config.dispatch.keep_alive_s,
+                always=bool(config.children) or self.family.relay is not None,
+            ),
+            sync=SyncPublisher.of(config, topics, boot, link.publish),
+            takers=(self.parts.take, self.family.take, self._dispatch.take),
         )
         self._events.listeners.append(lambda _id, kind, _time_us, content: self._dispatch.heard(kind, dict(content)))
         self._desired = DesiredConfigs(
@@ -204,11 +209,9 @@ class Hub:
             if machine.about is not None
             else None
         )
-        self._latest = MeshState(clock.now_us(), ())
         self._listening = False
         self._unseen = False
         self._turns: list[Repeating] = []
-        self._heard_out_ns = 0
 
     @property
     def snapshot(self) -> Mapping[str, Any]:
@@ -248,9 +251,9 @@ class Hub:
         link.start()
         for seconds, turn in (
             (1.0 / self.config.tick_hz, self._tick),
-            (1.0 / min(FIGURES_HZ, self.config.tick_hz), lambda: self.showing.publish_figures(self._latest)),
+            (1.0 / min(FIGURES_HZ, self.config.tick_hz), lambda: self.showing.publish_figures(self._beat.latest)),
             (LOOK_S, self._look),
-            (self.config.snapshot_s, lambda: self.showing.publish_snapshot(self._latest)),
+            (self.config.snapshot_s, lambda: self.showing.publish_snapshot(self._beat.latest)),
             (self.config.health_s, self.showing.publish_health),
         ):
             self._turns.append(Repeating(self._scheduler, int(seconds * NANOSECONDS), turn))
@@ -265,7 +268,7 @@ class Hub:
         self.operations.stop()
         self._dispatch.close()
         self._look()
-        self.showing.publish_snapshot(self._latest)
+        self.showing.publish_snapshot(self._beat.latest)
         self.showing.withdraw()
         self.close()
         self._presence.leave(done)
@@ -324,31 +327,11 @@ class Hub:
 
     def _tick(self) -> None:
         self._pace.begin()
-        now_ns = self._clock.monotonic_ns()
-        now_us = self._clock.mesh_us(now_ns)
-        if now_ns - self._heard_out_ns >= SILENCE_NS:
-            self._heard_out_ns = now_ns
-            self._give_up(now_ns)
-        if not self._rest.may(now_us, self._latest.time_us):
-            self._evaluate(now_us)
+        self._beat.tick()
         if self._unseen:
             self._unseen = False
-            self.showing.publish_snapshot(self._latest)
+            self.showing.publish_snapshot(self._beat.latest)
         self._pace.end()
-
-    def _give_up(self, now_ns: int) -> None:
-        for member in self._roster.silent(now_ns) if self._link.connected else ():
-            # The broker sends it back to us, and only then does the roster change: one truth for all who listen.
-            if self._link.publish(self._topics.state(member.id), State.LOST.encode(), qos=1, retain=True):
-                self._roster.give_up(member, now_ns)
-
-    def _evaluate(self, now_us: int) -> None:
-        self._latest = self._evaluator.evaluate(now_us)
-        if self._sync is not None and self._link.connected:
-            self._sync.take(self._latest, len(self._roster.members))
-        self.parts.take(self._latest)
-        self.family.take(self._latest)
-        self._dispatch.take(self._latest)
 
     def _look(self) -> None:
         self._intake.look()

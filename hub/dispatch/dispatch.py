@@ -13,7 +13,8 @@ from typing import Any, Final
 from becomingone.broker.link import Link, Message
 from becomingone.errors import FrameError, TopicError
 from becomingone.hub.dispatch.chooser import Chooser
-from becomingone.hub.dispatch.driven import NEUTRAL, Driven
+from becomingone.hub.dispatch.driven import Driven
+from becomingone.hub.dispatch.driving import Driving
 from becomingone.hub.dispatch.frame_watch import FrameWatch, Glance
 from becomingone.hub.dispatch.held import Known
 from becomingone.hub.dispatch.output_watch import OutputWatch
@@ -25,16 +26,12 @@ from becomingone.hub.mesh.state import MeshState
 from becomingone.hub.mesh.table import ChannelTable
 from becomingone.hub.rules.node_fields import NodeRows
 from becomingone.hub.rules.quiet import zone
-from becomingone.hub.rules.rule import Rule, Wish
+from becomingone.hub.rules.rule import Rule
 from becomingone.hub.rules.section import DispatchSection
 from becomingone.hub.rules.view import NO_PAIRS, Looks, Pairs, Sources, View
-from becomingone.scheduling import MICROSECONDS, NANOSECONDS, MeshClock, Scheduler
+from becomingone.scheduling import NANOSECONDS, MeshClock, Scheduler
 from becomingone.wire.announce import State
-from becomingone.wire.rate import Bucket
 from becomingone.wire.topics import Topics
-
-MOTOR_EXPIRY_US: Final = 150_000
-"""µs for which a command to a motor holds at most: what comes later is of a mesh that has gone on since."""
 
 MOST_JUDGED: Final = 200
 """Outputs that are looked at one by one in a tick; of more than that, a part in each."""
@@ -123,6 +120,9 @@ class Dispatch:
         )
         self._sender = Sender(boot, seal=seal, send_on=send, send_once=send_once or send)
         self._chooser = Chooser(section, self.requests, suppress=self._sender.suppress)
+        self._driving = Driving(
+            section, requests=self.requests, chooser=self._chooser, sender=self._sender, clock=clock
+        )
         local = zone(section.timezone) if section.timezone is not None else None
         rows = NodeRows(table) if table is not None else None
         self._sources = Sources(roster, rows, local, emerged, pairs)
@@ -131,8 +131,6 @@ class Dispatch:
         self._clock = clock
         self._scheduler = scheduler
         self._tell = tell
-        self._expiry_us = int(section.expiry_s * MICROSECONDS)
-        self._total = Bucket(section.total_hz, max(section.total_hz / 4.0, 5.0))
         self._frames = FrameWatch(
             rows,
             glance,
@@ -144,7 +142,7 @@ class Dispatch:
         )
         self.moved = self._frames.moved
         self._state = MeshState(0, ())
-        self._tick = self._turns = 0
+        self._tick = 0
         self._heard = False
 
     @property
@@ -193,7 +191,7 @@ class Dispatch:
         for one in driven[first:] + driven[:first]:  # each time another one is the first: a lack is shared out
             if not one.alike and not one.moves and (one.number + self._tick) % turns:
                 continue  # so many that each differs: they take turns
-            self._drive(one, view)
+            self._driving.drive(one, view)
             if not (one.number + self._tick) % turns:
                 self._watch.judge(one, now_ns)
             if self._frames.active and not one.moves and one.wish.values is not None:
@@ -229,82 +227,12 @@ class Dispatch:
             **self._watch.figures(),
         }
 
-    def _wish(self, one: Driven, view: View) -> Wish:
-        """Give what it should do, with all values of its role; many outputs share one mapping, then made once."""
-        wish = self._chooser.wish(one, view)
-        values = wish.values
-        if values is None or len(values) == len(NEUTRAL[one.role]):
-            return wish
-        key = (id(values), id(one.sent_values), one.role)
-        whole = view.memo.get(key)
-        if not isinstance(whole, Wish):
-            whole = view.memo[key] = wish._replace(values=one.whole(values))
-        return whole
-
-    def _changed(self, one: Driven, values: Mapping[str, float], view: View) -> bool:
-        """Tell whether values are beyond the dead band; where many share what was sent and what is to be, once."""
-        key = (id(values), id(one.sent_values))
-        changed = view.memo.get(key)
-        if not isinstance(changed, bool):
-            changed = view.memo[key] = one.moved(values, self._section.dead_band)
-        return changed
-
     def _view(self, state: MeshState, now_ns: int) -> View:
         return View(self._sources, state, time_us=state.time_us, now_ns=now_ns, follow=self._section.band)
 
-    # -- what is sent ----------------------------------------------------------------------------------------------
-
-    def _drive(self, one: Driven, view: View) -> None:
-        """Decide what an output should do, and tell it where that is due."""
-        one.online = one.member.state is State.READY
-        one.wish = wish = self._wish(one, view)
-        if not one.online or wish.values is None:
-            one.let_go()
-            return
-        held = self.requests.of(one.node, one.device, view.now_ns) if wish.source == "request" else None
-        asked = held is not None and held.command is None
-        due = one.moves or asked or one.due(view.now_ns)
-        if not due and not self._changed(one, wish.values, view):
-            self._sender.suppress(one, "unchanged")
-            return
-        one.pace(wish.rate_hz or self._section.rate_hz)
-        if not due and not self._total.take(view.now_ns):
-            self._sender.suppress(one, "total")
-        elif not asked and not one.allow(view.now_ns):
-            self._sender.suppress(one, "rate")
-        else:
-            self._command(one, wish, view)
-
-    def _command(self, one: Driven, wish: Wish, view: View, *, once: bool = False) -> None:
-        # A motor's command that follows the mesh is void when the mesh's state is old; what a person asks for is new.
-        from_us = self._clock.mesh_us(view.now_ns) if wish.source == "request" else view.time_us
-        holds_us = min(self._expiry_us, MOTOR_EXPIRY_US) if one.moves else self._expiry_us
-        number = self._sender.send(one, wish, view, expires_us=from_us + holds_us, once=once)
-        held = self.requests.of(one.node, one.device, view.now_ns) if wish.source == "request" else None
-        if number is not None and held is not None and held.command is None:
-            held.command = number
-
     def _drive_moved(self, outputs: Sequence[Driven], looks: Looks, now_us: int, now_ns: int) -> None:
-        """Drive the outputs that frames have moved."""
         view = View(self._sources, self._state, time_us=now_us, now_ns=now_ns, follow=self._section.band, looks=looks)
-        first = True
-        self._turns += 1
-        start = self._turns % len(outputs)
-        for one in (*outputs[start:], *outputs[:start]):  # each time another one is the first, as at the tick
-            wish = self._wish(one, view)
-            if wish.values is None or not one.online:
-                continue  # the next tick says so
-            if not self._changed(one, wish.values, view):
-                self._sender.suppress(one, "unchanged")
-            elif not one.allow(now_ns):
-                self._sender.suppress(one, "rate")
-            elif not first and not self._frames.budget.take(now_ns):
-                self._sender.suppress(one, "frames")
-                return
-            else:
-                first = False
-                one.wish = wish
-                self._command(one, wish, view, once=True)
+        self._driving.drive_moved(outputs, view, self._frames.budget.take)
 
     # -- what is told -----------------------------------------------------------------------------------------------
 
@@ -327,4 +255,4 @@ class Dispatch:
         """Do what has just been asked for, without waiting for a tick."""
         one = self.outputs.get(node, device)
         if one is not None and self._state.time_us:
-            self._drive(one, self._view(self._state, self._clock.monotonic_ns()))
+            self._driving.drive(one, self._view(self._state, self._clock.monotonic_ns()))

@@ -20,7 +20,7 @@ def test_it_rests_in_virtual_time() -> None:
 
 def test_a_motor_that_goes_on_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The measurement itself: with a deadline of half a second and commands that hold for one, it misses its limit."""
-    monkeypatch.setattr("becomingone.hub.dispatch.dispatch.MOTOR_EXPIRY_US", 1_000_000)
+    monkeypatch.setattr("becomingone.hub.dispatch.driving.MOTOR_EXPIRY_US", 1_000_000)
     monkeypatch.setattr("becomingone.node.outputs.MOTOR_STALE_S", 1.0)
     monkeypatch.setattr(motor_trials, "OPTIONS", {**motor_trials.OPTIONS, "deadman_s": 0.5})
     monkeypatch.setattr(motor_trials, "FAILURES", {"hub stopped": FAILURES["hub stopped"]})

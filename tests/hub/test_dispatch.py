@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.dispatch.dispatch import MOTOR_EXPIRY_US
+from becomingone.hub.dispatch.driving import MOTOR_EXPIRY_US
 from becomingone.hub.dispatch.output_watch import MAX_SHOWN
 from becomingone.hub.dispatch.outputs import MAX_OUTPUTS
 from becomingone.hub.mesh.state import BandState

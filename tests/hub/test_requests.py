@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from becomingone.hub.dispatch.dispatch import MOTOR_EXPIRY_US
+from becomingone.hub.dispatch.driving import MOTOR_EXPIRY_US
 from becomingone.hub.dispatch.requests import MAX_HELD, MOST_PACES, REQUESTS_AT_ONCE
 from becomingone.wire.announce import State
 

@@ -20,13 +20,13 @@ def test_the_dead_do_nothing_more(silent):
     bench = bench_of(1)
     bench.run_for(5.0)
     hub, node = bench.hub, bench.nodes["n001"]
-    told = (hub._latest.time_us, node.frames, len(bench.ports["n001"].screen.getvalue()))
+    told = (hub._beat.latest.time_us, node.frames, len(bench.ports["n001"].screen.getvalue()))
     assert all(told)
     for name in ("hub", "n001"):
         bench.kill(name, silent=silent)
     links = [link.metrics.attempts for link in bench.links]
     bench.run_for(30.0)
-    assert (hub._latest.time_us, node.frames, len(bench.ports["n001"].screen.getvalue())) == told
+    assert (hub._beat.latest.time_us, node.frames, len(bench.ports["n001"].screen.getvalue())) == told
     assert [link.metrics.attempts for link in bench.links] == links
     assert (bench.hub, bench.nodes) == (None, {})
 
