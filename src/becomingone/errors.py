@@ -58,3 +58,7 @@ class DeviceUnavailableError(BecomingOneError, OSError):
 
 class MissingLibraryError(BecomingOneError, ImportError):
     """An optional library is not installed; the message holds the command that installs it."""
+
+
+class ProvisioningError(BecomingOneError):
+    """An identity, a card, an enrolment or a cell's files that could not be made; what was there before still is."""
