@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, model_validator
 
 from becomingone.devices._gpio import gpiozero, opened
+from becomingone.devices._wiring import PinAt, Wire
 
 MotorPin = Annotated[int, Field(ge=9, le=27, description="GPIO number (BCM), 9..27")]
 """A pin that is pulled low from the moment of power-on, before any program runs; 0..8 are pulled high (Broadcom,
@@ -28,6 +29,12 @@ class BridgeOptions(BaseModel, frozen=True, extra="forbid"):
     def pins(self) -> tuple[int, ...]:
         """The two that are used, that of the speed or of forwards first."""
         return tuple(p for p in (self.forward, self.backward, self.speed, self.direction) if p is not None)
+
+    def wires(self, side: str) -> list[Wire]:
+        """Give the connections of its inputs; `side` says which motor it is, empty for the only one."""
+        ends = ("IN1", "IN2") if self.speed is None else ("EN (PWM)", "PH (direction)")
+        what = f"the {side} motor's H-bridge" if side else "the H-bridge"
+        return [Wire(PinAt(pin), f"{end} of {what}") for pin, end in zip(self.pins, ends, strict=True)]
 
     @model_validator(mode="after")
     def _two(self) -> Self:

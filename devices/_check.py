@@ -35,6 +35,8 @@ def defects(module: object) -> list[Defect]:
     elif not options.model_config.get("frozen") or options.model_config.get("extra") != "forbid":
         text = 'Options must be declared as class Options(BaseModel, frozen=True, extra="forbid")'
         found.append(Defect("Options", text))
+    elif not callable(getattr(options, "wiring", list)):
+        found.append(Defect("Options.wiring", "wiring must be a method that gives a list of Wire, see the contract"))
     if not isinstance(device, type):
         text = "a device module needs a class Device, made as Device(options, ports)"
         found.append(Defect("Device", text))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from becomingone.devices._gpio import Pin, gpiozero, hardware, opened
-from becomingone.devices.contract import Channel, Origin, Ports
+from becomingone.devices.contract import Channel, Origin, PinAt, Ports, Wire
 
 _PULL = {"up": (True, None), "down": (False, None), "none": (None, False)}  # pull_up, active_state of gpiozero
 
@@ -22,6 +22,14 @@ class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     ] = "up"
     rate_hz: Annotated[float, Field(ge=1, le=200, description="looks a second, Hz; shorter presses are missed")] = 50.0
     debounce_s: Annotated[float, Field(ge=0, le=1, description="a change counts when it has lasted so long, s")] = 0.02
+
+    def wiring(self) -> list[Wire]:
+        """Give the connections: the pin, and the other side of the contact."""
+        inside = {"up": "pulled to 3V3 inside the chip", "down": "pulled to ground inside the chip", "none": ""}
+        wires = [Wire(PinAt(self.pin, "input"), "one side of the contact", inside[self.pull])]
+        if self.pull == "none":
+            wires.append(Wire("3V3", "10 kΩ, then the same side of the contact"))
+        return [*wires, Wire("3V3" if self.pull == "down" else "GND", "the other side of the contact")]
 
 
 class Device:

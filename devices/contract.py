@@ -4,9 +4,12 @@ A file ``devices/<kind>.py`` (or one in a node's drop-in folder, or a third part
 group ``becomingone.devices``) holds two fixed names:
 
 ``Options``
-    a frozen pydantic model with ``extra="forbid"``; every field says its unit and range;
+    a frozen pydantic model with ``extra="forbid"``; every field says its unit and range. It may have ``wiring()``, see
+    `Wired`;
 ``Device``
     a class made as ``Device(options, ports)``: a `Sensor` or an `Output`.
+
+A class ``Device`` may say ``needs_64_bit = True`` where its libraries exist for 64-bit systems alone.
 
 A device never opens a bus, reads a clock or starts a thread by itself: hardware comes in through `Ports`, so that
 its test is a fake port.
@@ -22,22 +25,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from becomingone.devices._sound import AudioPort, AudioStream, Fill, Player
+from becomingone.devices._wiring import (
+    CameraAt,
+    I2cAt,
+    OneWireAt,
+    PinAt,
+    SerialAt,
+    SoundAt,
+    SpiAt,
+    Wire,
+    Wired,
+)
 
 __all__ = [
     "AudioPort",
     "AudioStream",
     "Block",
+    "CameraAt",
     "Channel",
     "ClockPort",
     "Deadman",
     "Fill",
+    "I2cAt",
     "Module",
+    "OneWireAt",
     "Origin",
     "Output",
+    "PinAt",
     "Player",
     "Ports",
     "Reading",
     "Sensor",
+    "SerialAt",
+    "SoundAt",
+    "SpiAt",
+    "Wire",
+    "Wired",
 ]
 
 Origin = Literal["live", "replayed", "simulated"]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from becomingone.devices._display import display_values
 from becomingone.devices._gpio import Pin, gpiozero, hardware, opened
-from becomingone.devices.contract import Ports
+from becomingone.devices.contract import PinAt, Ports, Wire
 
 
 class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -29,6 +29,17 @@ class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     def pins(self) -> tuple[int, ...]:
         """The pins that are used: one, or red, green and blue."""
         return tuple(pin for pin in (self.pin, self.red, self.green, self.blue) if pin is not None)
+
+    def wiring(self) -> list[Wire]:
+        """Give the connections: each pin, and the side that the LEDs share."""
+        names = {"LED's": self.pin, "red LED's": self.red, "green LED's": self.green, "blue LED's": self.blue}
+        leg, shared = ("cathode", "anode") if self.common_anode else ("anode", "cathode")
+        limit = "at most 16 mA a pin, 50 mA all together"
+        wires = [
+            Wire(PinAt(pin), f"330 Ω, then the {name} {leg}", limit) for name, pin in names.items() if pin is not None
+        ]
+        what = f"the LED's {shared}" if len(wires) == 1 else f"the common {shared}"
+        return [*wires, Wire("3V3" if self.common_anode else "GND", what)]
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from becomingone.devices._even import EvenTime
-from becomingone.devices.contract import Block, Channel, Origin, Ports
+from becomingone.devices.contract import Block, Channel, Origin, Ports, SoundAt, Wire
 
 _NS = 1_000_000_000
 _BLOCKS_HZ = 50
@@ -30,6 +30,10 @@ class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     floor: Annotated[
         float, Field(ge=0, le=1, description="smallest oscillation above the microphone's noise, part of full scale")
     ] = 0.001
+
+    def wiring(self) -> list[Wire]:
+        """Give the one connection."""
+        return [Wire(SoundAt("in", self.device), "the microphone")]
 
     @model_validator(mode="after")
     def _divides(self) -> Self:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from becomingone.devices._bridge import Bridge, BridgeOptions, MotorPin, open_bridges, stop_all
 from becomingone.devices._gpio import Pin, gpiozero, hardware, opened
-from becomingone.devices.contract import Ports
+from becomingone.devices.contract import PinAt, Ports, Wire
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +45,23 @@ class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     def bridges(self) -> tuple[BridgeOptions, ...]:
         """One or two."""
         return (self.left,) if self.right is None else (self.left, self.right)
+
+    def wiring(self) -> list[Wire]:
+        """Give the connections; the motors' supply is none of them, for it must not be the Raspberry Pi's."""
+        wires = self.left.wires("" if self.right is None else "left")
+        if self.right is not None:
+            wires += self.right.wires("right")
+        if self.enable_pin is not None:
+            wires.append(Wire(PinAt(self.enable_pin), "the input of the watchdog circuit", "docs/motors.md"))
+        if self.arm_pin is not None:
+            pulled = "pulled to 3V3 inside the chip"
+            wires += [Wire(PinAt(self.arm_pin, "input"), "one side of the arming switch", pulled)]
+            wires += [Wire("GND", "the other side of the arming switch")]
+        supply = (
+            "the motor has a supply of its own, never 3V3 or 5V of the Raspberry Pi; an H-bridge that has no flyback "
+            "diodes inside needs four for each motor"
+        )
+        return [*wires, Wire("GND", "ground of H-bridge and motor supply, joined", supply)]
 
     @model_validator(mode="after")
     def _pins_differ(self) -> Self:

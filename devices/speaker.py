@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from becomingone.devices._tone import Tone
-from becomingone.devices.contract import Ports
+from becomingone.devices.contract import Ports, SoundAt, Wire
 from becomingone.errors import DeviceUnavailableError
 
 _NS = 1_000_000_000
@@ -38,6 +38,10 @@ class Options(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         float, Field(ge=0.002, le=5, description="s in which frequency and volume glide to what is commanded")
     ] = 0.05
     release_s: Annotated[float, Field(ge=0.002, le=0.1, description="s in which it fades to silence at rest")] = 0.05
+
+    def wiring(self) -> list[Wire]:
+        """Give the one connection."""
+        return [Wire(SoundAt("out", self.device), "the speaker, with an amplifier")]
 
 
 class _Change(NamedTuple):

@@ -1,1 +1,1 @@
-"""Identities, SD-card images and inventories: still empty; its issue fills it."""
+"""Provisioning: identities, the inventory, cards and joining: from a blank card to a node in the mesh."""

@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,12 +21,20 @@ from becomingone.config.loader import schema as json_schema
 from becomingone.config.marks import without_marks
 from becomingone.config.sections import Section
 from becomingone.config.tree import Problem, format_keys
+from becomingone.errors import ConfigError
 from becomingone.hub.config import HubConfig
 from becomingone.hub.rules.load import with_file
 from becomingone.node.changes import Changes, changes
 from becomingone.node.config import NodeConfig
+from becomingone.provisioning.inventory.mesh_file import MeshFile, load_mesh
 
-_MODELS: dict[str, type[Section]] = {"node": NodeConfig, "hub": HubConfig, "broker": BrokerConfig, "scenario": Scenario}
+_MODELS: dict[str, type[Section]] = {
+    "node": NodeConfig,
+    "hub": HubConfig,
+    "broker": BrokerConfig,
+    "scenario": Scenario,
+    "mesh": MeshFile,
+}
 
 _RELOADED = frozenset({"node"})
 """What can take another configuration while it runs; for everything else the marks of shared sections mean nothing."""
@@ -34,7 +44,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Check a file as what it is, down to each device's options; print its digest."""
     kind = arguments.kind or _kind_of(arguments.file)
     try:
-        config = load(_MODELS[kind], arguments.file, overrides=arguments.overrides, environ=os.environ)
+        config = _load(kind, arguments.file, arguments.overrides)
         if isinstance(config, HubConfig):
             with_file(config.dispatch, arguments.file.parent, config.bands)
     except ConfigProblems as refused:
@@ -53,7 +63,7 @@ def check(arguments: argparse.Namespace) -> int:
 def diff(arguments: argparse.Namespace) -> int:
     """Print the fields that differ, and which of them a running node takes."""
     kind = arguments.kind or _kind_of(arguments.new)
-    old, new = (load(_MODELS[kind], path, environ=os.environ) for path in (arguments.old, arguments.new))
+    old, new = (_load(kind, path, ()) for path in (arguments.old, arguments.new))
     found = changes(old, new)
     if kind not in _RELOADED:
         found = Changes(restart=(*found.restart, *found.hot))
@@ -86,6 +96,19 @@ def example(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _load(kind: str, path: Path, overrides: Sequence[str]) -> Section:
+    if kind != "mesh":
+        return load(_MODELS[kind], path, overrides=overrides, environ=os.environ)
+    if overrides:
+        raise ConfigError("--set: a mesh is its file alone, which machines are made from; change the file")
+    from becomingone.cli.provision.inventory_kit import kit  # noqa: PLC0415 - it brings the simulation along
+    from becomingone.provisioning.inventory.check import check as check_mesh  # noqa: PLC0415
+
+    with redirect_stdout(sys.stderr):  # what a device module prints when it is imported is not our output
+        check_mesh(path, kit()).refuse()
+    return load_mesh(path)
+
+
 def _as_json(problem: Problem) -> dict[str, str | int | None]:
     place = problem.place
     field = format_keys(problem.keys) or None
@@ -99,7 +122,7 @@ def _as_json(problem: Problem) -> dict[str, str | int | None]:
 
 
 def _kind_of(path: Path) -> str:
-    """Tell a node's, the hub's, a broker's and a scenario's file apart by the fields that only one of them has.
+    """Tell a node's, the hub's, a broker's, a scenario's and a mesh's file apart by the fields that only one has.
 
     A file that cannot be read as YAML is taken for a node's, whose loader then says what is wrong with it.
     """
@@ -111,7 +134,7 @@ def _kind_of(path: Path) -> str:
         return "node"
     fields = {str(key.value) for key, _ in top.value}
     if "nodes" in fields:
-        return "scenario"
+        return "mesh" if fields & {"machines", "broker"} else "scenario"
     if "node" in fields:
         return "node"
     others = set(NodeConfig.model_fields) | set(HubConfig.model_fields)

@@ -194,7 +194,7 @@ def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     check = group.add_parser("check", parents=[common], help="say what is wrong in a file, with line and field")
     check.add_argument("file", type=Path, metavar="FILE")
-    kinds = ("node", "hub", "broker", "scenario")
+    kinds = ("node", "hub", "broker", "scenario", "mesh")
     check.add_argument("--as", dest="kind", choices=kinds, help="default: seen from its fields")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_handler("configs", "check"))
@@ -207,7 +207,7 @@ def _add_config(commands: Commands, common: argparse.ArgumentParser) -> None:
     diff.set_defaults(run=_handler("configs", "diff"))
     for name, help_text in (("schema", "print the JSON Schema"), ("example", "print a commented example")):
         command = group.add_parser(name, parents=[common], help=help_text)
-        command.add_argument("kind", choices=("node", "hub", "broker"))
+        command.add_argument("kind", choices=("node", "hub", "broker", "mesh"))
         command.set_defaults(run=_handler("configs", name))
 
 
