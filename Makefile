@@ -1,7 +1,7 @@
-.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel
+.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel provision-test provision-test-slow arm-test
 
 help:  ## say what there is
-	@awk -F ':  ## ' '/^[a-z]+:  ## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':  ## ' '/^[a-z-]+:  ## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
 
 up:  ## run a whole mesh on this machine (scripts/up takes options)
 	@scripts/up
@@ -35,3 +35,12 @@ figures:  ## draw the manual's figures anew
 
 wheel:  ## build the source archive and the wheel into dist/
 	@scripts/wheel
+
+provision-test:  ## bring a cell up from bare machines, upgrade, revoke, reboot, restore (root; scripts/provision-test takes --json)
+	@scripts/provision-test
+
+provision-test-slow:  ## flash a card, boot it in an emulated machine, let Ansible finish it (root)
+	@scripts/provision-test-slow
+
+arm-test:  ## install the wheel in ARM user spaces, and have a node sample there (root)
+	@scripts/arm-test
