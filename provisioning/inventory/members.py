@@ -12,6 +12,7 @@ from becomingone.provisioning.inventory.document import Reference, read_tree
 from becomingone.provisioning.inventory.parts import (
     CELL_FIELDS,
     DROP_IN,
+    STATE,
     TLS,
     Content,
     Draft,
@@ -48,8 +49,10 @@ def node_draft(
     """
     entry = child(child(root, "nodes"), node) or root
     draft = begin(root, entry.place, ("nodes", node))
-    service = credential(node, "tls_key")
-    _add(draft, {"node": node, "broker": _client(mesh, mesh.machine_name(node), "node", service)})
+    service, machine = credential(node, "tls_key"), mesh.machine_name(node)
+    _add(draft, {"node": node, "broker": _client(mesh, machine, "node", service)})
+    if machine in (mesh.hub.machine, mesh.broker.machine):
+        _add(draft, {"state_dir": str(STATE / node)})  # its user would take over the folder that they share
     for name in ("hardware", "inputs", "outputs"):
         part = child(entry, name)
         if part is not None:

@@ -22,6 +22,9 @@ TLS: Final = ETC / "tls"
 DROP_IN: Final = ETC / "devices"
 """Where the cell's own device modules are on a node."""
 
+STATE: Final = PurePosixPath("/var/lib/becomingone")
+"""Where services keep what they must not forget."""
+
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 Content = Mapping[str, "Content"] | list["Content"] | Scalar | Node

@@ -115,6 +115,12 @@ def test_a_hub_beside_the_broker_uses_the_loopback_where_the_names_allow(tmp_pat
     assert "mqtts://attic.local:8883" in made["nodes/kitchen/node.yaml"]
 
 
+def test_a_node_beside_the_hub_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    made = files(tmp_path, edited("  porch:\n", "  porch:\n    machine: attic\n"))
+    assert "state_dir: /var/lib/becomingone/porch\n" in made["nodes/porch/node.yaml"]
+    assert "state_dir" not in made["nodes/kitchen/node.yaml"]
+
+
 def test_an_ipv6_name_has_a_listener_and_its_brackets(tmp_path: Path) -> None:
     made = files(tmp_path, edited("names: [attic.local, 192.0.2.10]", "names: ['2001:db8::1', attic.local]"))
     assert "mqtts://[2001:db8::1]:8883" in made["nodes/kitchen/node.yaml"]
