@@ -32,7 +32,7 @@ from becomingone.provisioning.identities.signing import (
     requested_key,
     utc_now,
 )
-from becomingone.provisioning.identities.subject import Server, Subject, check_hosts, check_subject
+from becomingone.provisioning.identities.subject import Server, Subject, check_hosts, check_subject, subject_of
 
 __all__ = ["YEAR", "YEARS_10", "Authority", "Now", "requested_key", "utc_now"]
 
@@ -227,6 +227,11 @@ class Authority:
         """
         certificate = self._issue(subject, requested_key(csr_pem), hosts, days, requested=True)
         return certificate.public_bytes(serialization.Encoding.PEM)
+
+    def renew(self, issued: Issued, *, days: int = YEAR) -> x509.Certificate:
+        """Sign another certificate for a key that its holder has made and keeps; errors as of `issue`."""
+        key = check_public(x509.load_der_x509_certificate(issued.der).public_key())
+        return self._issue(subject_of(issued.identity), key, (), days, requested=True)
 
     def revoke(self, what: int | Subject, reason: str = "unspecified") -> list[Issued]:
         """Make certificates void, and write the revocation list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +90,9 @@ class Members:
             )
 
     def renew(self, subject: Subject, *, hosts: Sequence[str] | None = None, days: int = YEAR) -> x509.Certificate:
-        """Make a new key and certificate for somebody who has one; the old one holds until its end.
+        """Make a new certificate for somebody who has one; the old one holds until its end.
+
+        With a new key; who has made its key itself keeps that where it is, and only the certificate is here.
 
         Parameters
         ----------
@@ -104,12 +106,14 @@ class Members:
         Raises
         ------
         ConfigError
-            There is none, it is void, its key was made elsewhere, or as for `Authority.issue`.
+            There is none, it is void, or as for `Authority.issue`.
         ProvisioningError
             The disk refuses; the old pair is still there.
         """
         with self._authority.folder.locked():
             found = self.check_renewable(subject)
+            if found.requested:
+                return self._renew_elsewhere(subject, found, days)
             if hosts is None and isinstance(subject, Server):
                 hosts = certificates.hosts_of(x509.load_der_x509_certificate(found.der))
             return self._make(subject, hosts or (), days)
@@ -120,7 +124,7 @@ class Members:
         Raises
         ------
         ConfigError
-            There is none, it is void, or its key was made elsewhere; and what to do.
+            There is none, or it is void; and what to do.
         """
         check_subject(subject)
         with self._authority.folder.locked():
@@ -132,23 +136,20 @@ class Members:
             raise ConfigError(
                 f"{subject.id}: was revoked on {found.revoked:%Y-%m-%d}; to let it in again: {command(subject)}"
             )
-        if found.requested:
-            raise ConfigError(
-                f"{subject.id}: has made its key itself, and so must the next be: "
-                f"becomingone provision token {subject.id}, and have it join again"
-            )
         return found
 
     def remove_void(self, subject: Subject) -> bool:
         """Delete the key and certificate that are here where they are void; tell whether they were."""
         with self._authority.folder.locked():
             self._settle(subject)
-            if not any(self.has(one, subject) for one in self._authority.record().void if one.identity == subject.id):
-                return False
-            path = self.folder(subject)
-            with refusals(path):
-                shutil.rmtree(path)
-            return True
+            void = (one for one in self._authority.record().void if one.identity == subject.id)
+            return any(self._is_here(one, subject) for one in void) and self._remove(subject)
+
+    def remove_old(self, subject: Subject) -> bool:
+        """Delete what is here of somebody who has made another key itself; tell whether there was something."""
+        with self._authority.folder.locked():
+            self._settle(subject)
+            return self.folder(subject).is_dir() and self._remove(subject)
 
     def current(self, subject: Subject) -> Issued | None:
         """Give the certificate that somebody has: the last whose key is here or was made elsewhere, else the last."""
@@ -174,6 +175,8 @@ class Members:
             path = self.folder(subject)
             if not path.is_dir():
                 raise ConfigError(f"{subject.id}: has no key and certificate here: {command(subject)}")
+            if not (path / "tls.key").exists():
+                raise ConfigError(f"{subject.id}: has made its key itself, and only there it is")
             found = {
                 "ca.crt": self._authority.certificate_pem,
                 "tls.crt": read_private(path / "tls.crt"),
@@ -189,13 +192,37 @@ class Members:
 
     def has(self, issued: Issued, subject: Subject) -> bool:
         """Tell whether a certificate and its key are here."""
-        path = self.folder(subject) / "tls.crt"
+        return self._is_here(issued, subject) and (self.folder(subject) / "tls.key").exists()
+
+    def _is_here(self, issued: Issued, subject: Subject) -> bool:
         try:
-            return path.read_bytes() == issued.pem and path.with_name("tls.key").exists()
+            return (self.folder(subject) / "tls.crt").read_bytes() == issued.pem
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def _remove(self, subject: Subject) -> bool:
+        path = self.folder(subject)
+        with refusals(path):
+            shutil.rmtree(path)
+        return True
+
+    def _renew_elsewhere(self, subject: Subject, found: Issued, days: int) -> x509.Certificate:
+        with self._fresh(subject) as fresh:
+            certificate = self._authority.renew(found, days=days)
+            write(fresh / "tls.crt", _pem(certificate), mode=0o600)
+        return certificate
+
     def _make(self, subject: Subject, hosts: Sequence[str], days: int) -> x509.Certificate:
+        with self._fresh(subject) as fresh:
+            key = new_key()
+            write(fresh / "tls.key", key_pem(key), mode=0o600)
+            certificate = self._authority.issue(subject, key.public_key(), hosts=hosts, days=days)
+            write(fresh / "tls.crt", _pem(certificate), mode=0o600)
+        return certificate
+
+    @contextlib.contextmanager
+    def _fresh(self, subject: Subject) -> Generator[Path]:
+        """Give a new folder for somebody, which takes the old one's place when it has its certificate."""
         path = self.folder(subject)
         fresh = path.with_name(f"{_FRESH}{path.name}")
         try:
@@ -204,18 +231,13 @@ class Members:
                 if fresh.exists():
                     shutil.rmtree(fresh)
                 fresh.mkdir(mode=0o700)
-            key = new_key()
-            write(fresh / "tls.key", key_pem(key), mode=0o600)
-            certificate = self._authority.issue(subject, key.public_key(), hosts=hosts, days=days)
-            pem = certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-            write(fresh / "tls.crt", pem, mode=0o600)
+            yield fresh
             self._settle(subject)
         except BaseException:
             with contextlib.suppress(OSError):  # what has failed is raised; the next command sweeps or finishes
                 if not (fresh / "tls.crt").exists():
                     shutil.rmtree(fresh)
             raise
-        return certificate
 
     def _settle(self, subject: Subject) -> None:
         """Put a finished pair in its place, also one that an earlier command was cut short with; sweep the rest away.
@@ -242,6 +264,10 @@ def command(subject: Subject) -> str:
     if isinstance(subject, Server):
         return "becomingone provision " + ("serve" if subject.role == "join" else "broker --host NAME")
     return f"becomingone provision {subject.role}" + ("" if subject.role == "hub" else f" {subject.name}")
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
 def _sync(folder: Path) -> None:

@@ -26,6 +26,7 @@ from becomingone.errors import BecomingOneError, ConfigError
 from becomingone.provisioning.identities.authority import YEAR, Authority, requested_key
 from becomingone.provisioning.identities.keys import key_digest
 from becomingone.provisioning.identities.ledger import Issued
+from becomingone.provisioning.identities.members import Members
 from becomingone.provisioning.join.messages import Admission, Refused, Request, Waiting
 from becomingone.provisioning.join.node_files import NodeFiles
 from becomingone.provisioning.join.token import JoinToken, digest_of, key_code
@@ -143,6 +144,7 @@ class Enrolment:
         if found is None:
             return Attempt(Refused(refused="unavailable"), "the certificate is not in the authority's record")
         if record.state != "used":
+            Members(self._authority).remove_old(Identity("node", record.node))  # or Ansible would bring it back
             self._write_audit(record, found, address)
             tokens.put(record.model_copy(update={"state": "used"}))
         admission = Admission(

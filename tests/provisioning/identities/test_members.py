@@ -102,13 +102,38 @@ def test_who_has_joined_keeps_its_key_to_itself(members: Members, authority: Aut
     assert members.joined(KITCHEN)
     with pytest.raises(ConfigError, match="has joined with a key that it has made itself"):
         members.make(KITCHEN)
-    with pytest.raises(ConfigError, match="becomingone provision token kitchen"):
-        members.renew(KITCHEN)
     with pytest.raises(ConfigError, match="kitchen: has no key and certificate here"):
         members.files(KITCHEN)
     authority.revoke(KITCHEN)
     members.make(KITCHEN)
     assert not members.joined(KITCHEN)
+
+
+def test_who_has_joined_is_renewed_with_its_own_key(members: Members, authority: Authority, clock: Clock) -> None:
+    old = x509.load_pem_x509_certificate(authority.sign_request(request(), KITCHEN))
+    clock.forward(300)
+    new = members.renew(KITCHEN)
+    assert new.public_key() == old.public_key()
+    assert new.serial_number != old.serial_number
+    folder = members.folder(KITCHEN)
+    assert x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes()) == new
+    assert not (folder / "tls.key").exists()
+    assert members.joined(KITCHEN)
+    with pytest.raises(ConfigError, match="kitchen: has made its key itself, and only there it is"):
+        members.files(KITCHEN)
+    clock.forward(300)
+    assert members.renew(KITCHEN).public_key() == old.public_key()
+    assert len([one for one in authority.issued() if one.requested]) == 3
+    authority.revoke(KITCHEN)
+    assert members.remove_void(KITCHEN)
+    assert not folder.exists()
+
+
+def test_who_joins_has_nothing_here_any_more(members: Members) -> None:
+    members.make(KITCHEN)
+    assert members.remove_old(KITCHEN)
+    assert not members.folder(KITCHEN).exists()
+    assert not members.remove_old(KITCHEN)
 
 
 def test_a_renewed_pair_is_new_and_the_old_one_holds_on(members: Members, authority: Authority, clock: Clock) -> None:

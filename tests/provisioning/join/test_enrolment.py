@@ -7,7 +7,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from becomingone.broker.access import Identity
 from becomingone.errors import ConfigError, ProvisioningError
+from becomingone.provisioning.identities.members import Members
 from becomingone.provisioning.join.messages import Admission, Refused, Waiting
 from becomingone.provisioning.join.token import JoinToken, key_code
 from becomingone.wire.seal import node_key
@@ -67,6 +69,15 @@ def test_the_same_key_gets_the_same_certificate_again_and_another_never(cell, ke
     assert refusal(enrolment.ask(request(token), "192.0.2.7")) == "used"
     assert len(cell.certificates()) == 1
     assert len(cell.audit.read_text().splitlines()) == 1
+
+
+def test_a_node_that_joins_leaves_no_older_key_in_the_cell_folder(cell, key):
+    members = Members(cell.authority)
+    kitchen = Identity("node", "kitchen")
+    members.make(kitchen)
+    cell.enrolment().ask(request(cell.token(), key=key), "192.0.2.7")
+    assert not members.folder(kitchen).exists()
+    assert members.renew(kitchen).public_key() == key.public_key()
 
 
 def test_a_wrong_token_and_a_node_without_one_sound_alike(cell):

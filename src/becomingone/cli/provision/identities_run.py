@@ -73,8 +73,7 @@ def renew(arguments: argparse.Namespace) -> int:
     authority = _authority(arguments)
     members = Members(authority)
     due = _due(members, authority) if arguments.due else list(dict.fromkeys(map(subject_of, arguments.names)))
-    elsewhere = [subject for subject in due if arguments.due and members.joined(subject)]
-    subjects = [subject for subject in due if subject not in elsewhere]
+    subjects = due
     if arguments.hosts and BROKER not in subjects:
         raise ConfigError("--host: only the broker has host names: becomingone provision renew broker --host NAME")
     for subject in subjects:
@@ -85,13 +84,11 @@ def renew(arguments: argparse.Namespace) -> int:
     if subjects:
         authority.unlock()
     made = [(subject, members.renew(subject, hosts=hosts.get(subject), days=arguments.days)) for subject in subjects]
-    _tell_made(arguments, members, made, {"join_again": [subject.id for subject in elsewhere]})
+    _tell_made(arguments, members, made)
     if not arguments.json:
-        for subject in elsewhere:
-            print(f"{subject.id}: has made its key itself, and is due: becomingone provision token {subject.id}")
         if made:
             print("The old certificates hold until they end; put the new ones on their machines before that.")
-        elif not elsewhere:
+        else:
             print("nobody's certificate is due")
     return Exit.DONE
 
