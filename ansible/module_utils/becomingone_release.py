@@ -176,7 +176,12 @@ class Service:
         self._at_work = at_work(before.get("StatusText", ""))
 
     def due(self) -> str | None:
-        """Tell what its files ask for: ``restart``, ``reload`` or nothing; an earlier run may have ended before it."""
+        """Tell what it takes to be at work with the files that there are: ``restart``, ``reload`` or nothing.
+
+        An earlier run may have ended before it, and somebody may have stopped the service.
+        """
+        if self._host.show(self.name).get("ActiveState") in ("inactive", "failed"):
+            return "restart"
         read = self._mark.read_text("ascii").split() if self._mark.exists() else []
         started, reread = self._digests()
         if read[:1] != [started]:

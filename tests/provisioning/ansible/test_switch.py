@@ -135,10 +135,17 @@ def test_a_service_whose_files_differ_is_started_anew_once(place, name):
     assert put(place, wanted, name="old")[0]["changed"] == []
 
 
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_service_that_does_not_run_is_started(place, state):
+    put(place, [NODE], name="old")
+    _, host = put(place, [NODE], {"old": {**GOOD, "ActiveState": state}}, name="old")
+    assert host.restarted[:1] == [NODE["name"]]
+
+
 def test_what_a_run_that_was_cut_off_has_left_to_do_is_done_by_the_next(place):
     wanted = with_files(place)
     (place / "etc/node.yaml").write_text("other\n")
-    assert put(place, wanted, {"old": {"ActiveState": "failed"}}, name="old")[0]["why"]
+    assert put(place, wanted, {"old": {**GOOD, "StatusText": "degraded"}}, name="old")[0]["why"]
     assert put(place, wanted, name="old")[0]["changed"] == [NODE["name"]]
 
 

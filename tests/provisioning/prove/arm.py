@@ -23,7 +23,7 @@ from pathlib import Path
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from tests.provisioning.machines import wait
-from tests.provisioning.prove import roots
+from tests.provisioning.prove import debian, roots
 from tests.provisioning.prove.steps import Steps, Told, VitalStepError, require
 
 PACKAGES = (
@@ -82,12 +82,9 @@ class UserSpace:
         """Make it, unless it is there; tells whether it was made."""
         if (self.folder / "complete").exists():
             return False
-        shutil.rmtree(self.folder, ignore_errors=True)
+        debian.remove(self.folder)
         self.folder.mkdir(parents=True)
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--architectures={self.target.architecture}"]
-        words += [f"--include={PACKAGES}", self.target.suite, str(self.root)]
-        words += [f"deb {roots.MIRROR} {self.target.suite} main"]  # what changes daily is not what is asked about
-        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=1800)
+        debian.bootstrap(self.root, self.target.suite, PACKAGES, architecture=self.target.architecture)
         (self.folder / "complete").touch()
         return True
 
@@ -100,7 +97,7 @@ class UserSpace:
             (self.root / "etc/ssl/certs").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle, self.root / "etc/ssl/certs/ca-certificates.crt")
         for folder in ("opt/becomingone", "var/lib/becomingone", "etc/becomingone"):
-            shutil.rmtree(self.root / folder, ignore_errors=True)
+            debian.remove(self.root / folder)
             (self.root / folder).mkdir(parents=True)
 
     def line(self, words: Sequence[str], *, cpu: str | None = None) -> tuple[list[str], dict[str, str]]:

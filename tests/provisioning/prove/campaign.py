@@ -16,7 +16,7 @@ from tests.provisioning.prove import bringup, faults, joining, trust, upgrades
 from tests.provisioning.prove.cell import Cell
 from tests.provisioning.prove.observer import Observer
 from tests.provisioning.prove.run import Run
-from tests.provisioning.prove.steps import Steps, VitalStepError
+from tests.provisioning.prove.steps import Steps, VitalStepError, require
 
 NAMES = ("attic", "kitchen", "porch")
 PARTS = ("again", "upgrades", "revoke", "reboots", "memory", "join", "decommission")
@@ -71,8 +71,8 @@ def main() -> int:
         else:
             with steps("boot bare machines", vital=True) as told:
                 if given.keep:
-                    shutil.rmtree(given.keep, ignore_errors=True)
-                    given.keep.mkdir(parents=True)
+                    given.keep.mkdir(parents=True, exist_ok=True)
+                    require(not any(given.keep.iterdir()), f"--keep {given.keep}: must be empty, or not there yet")
                     folder = given.keep
                     machines.up()
                 else:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.provisioning.prove import roots
+from tests.provisioning.prove import debian, roots
 
 MIB = 1 << 20
 BOOT_START, BOOT_SIZE = 4 * MIB, 64 * MIB
@@ -45,21 +45,20 @@ def image() -> tuple[Path, Path, Path]:
     folder = roots.cache().parent / "card" / made
     path, kernel, ramdisk = folder / "card.img", folder / "vmlinuz", folder / "initrd.img"
     if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        debian.remove(folder)
         folder.mkdir(parents=True)
         root = folder / "root"
         _make_root(root)
         shutil.copyfile(next((root / "boot").glob("vmlinuz-*")), kernel)
         shutil.copyfile(next((root / "boot").glob("initrd.img-*")), ramdisk)
         _make_image(path, root, folder / "boot")
-        shutil.rmtree(root)
+        debian.remove(root)
         (folder / "complete").touch()
     return path, kernel, ramdisk
 
 
 def _make_root(root: Path) -> None:
-    words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(root)]
-    subprocess.run([*words, f"deb {roots.MIRROR} trixie main"], check=True, stdin=subprocess.DEVNULL, timeout=1800)
+    debian.bootstrap(root, "trixie", PACKAGES)
     for name, text in _ROOT.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.provisioning.prove import cgroups, roots
+from tests.provisioning.prove import cgroups, debian, roots
 from tests.provisioning.prove.network import Network
 from tests.provisioning.prove.waiting import wait
 
@@ -181,8 +181,7 @@ class Machines:
         self.network.down()
         for space in Path("/etc/netns").glob(f"b1-{self.name}-*"):
             shutil.rmtree(space)
-        if self.roots.exists():
-            subprocess.run(["rm", "-rf", "--one-file-system", self.roots], check=True)
+        debian.remove(self.roots)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.machines = []
 

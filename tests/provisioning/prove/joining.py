@@ -35,7 +35,7 @@ def join(run: Run, wheel: Path) -> None:
         code, said = _join(run, release, token)
         told(join_s=f"{time.monotonic() - began:.1f}")
         require(code == 0, f"join ended with {code}: {said}")
-        modes = run.machines.ssh(NEW, "sudo stat -c '%a %U %n' /etc/credstore/becomingone.*")
+        modes = run.machines.ssh(NEW, "sudo sh -c 'stat -c \"%a %U %n\" /etc/credstore/becomingone.*'")
         told(credentials=len(modes.splitlines()))
         require(all(line.startswith("600 root ") for line in modes.splitlines()), f"loose: {modes}")
         folder = run.cell.identity(NEW)

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.provisioning.prove import debian
+
 PACKAGES = (
     "ca-certificates,dbus,iproute2,libpam-systemd,openssh-server,python3,python3-apt,sudo,systemd,systemd-sysv,tzdata"
 )
 """What a fresh Raspberry Pi OS has, too, and Ansible needs; nothing that the roles are there to install."""
 
 USER = "pi"
-MIRROR = "http://deb.debian.org/debian"
 
 
 def cache() -> Path:
@@ -38,10 +39,8 @@ def base(suite: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         root = folder / "root"
         if not (folder / "complete").exists():
-            shutil.rmtree(root, ignore_errors=True)
-            words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", suite, str(root)]
-            words += [f"deb {MIRROR} {suite} main"]
-            subprocess.run(["nice", *words], check=True, stdin=subprocess.DEVNULL, timeout=900)
+            debian.remove(root)
+            debian.bootstrap(root, suite, PACKAGES)
             _open_up(root, suite)
             (folder / "complete").touch()
     return root
@@ -55,8 +54,9 @@ def _open_up(root: Path, suite: str) -> None:
     rule = root / f"etc/sudoers.d/010_{USER}-nopasswd"
     rule.write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
     rule.chmod(0o440)
+    mirror = debian.MIRROR
     (root / "etc/apt/sources.list").write_text(
-        f"deb {MIRROR} {suite} main\ndeb {MIRROR} {suite}-updates main\ndeb {MIRROR}-security {suite}-security main\n"
+        f"deb {mirror} {suite} main\ndeb {mirror} {suite}-updates main\ndeb {mirror}-security {suite}-security main\n"
     )
 
 

@@ -93,7 +93,7 @@ def _check_first_boot(machines: Machines, told: Told) -> None:
     left = _ssh(machines, "sudo ls -a /boot/firmware/becomingone; echo .")
     require(left == ".", f"left on the boot partition: {left}")
     require(_ssh(machines, "cat /boot/firmware/becomingone.txt") == "done", "its own report says something else")
-    modes = _ssh(machines, "sudo stat -c '%a %U %n' /etc/credstore/becomingone.*").splitlines()
+    modes = _ssh(machines, "sudo sh -c 'stat -c \"%a %U %n\" /etc/credstore/becomingone.*'").splitlines()
     require(len(modes) == 2 and all(line.startswith("600 root ") for line in modes), f"credentials: {modes}")
     told(cloud_init=status["status"], datasource=status.get("datasource", ""))
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
 from typing import Self
 
 from tests.provisioning.machines import Machines
-from tests.provisioning.prove import roots
+from tests.provisioning.prove import debian, roots
 from tests.provisioning.prove.card_image import command_line
 
 PACKAGES = "qemu-system-x86,seabios,ipxe-qemu"
@@ -26,10 +25,9 @@ def qemu() -> Path:
     """Make the root that has QEMU, or take the one that is there."""
     folder = roots.cache().parent / f"qemu-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:8]}"
     if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        debian.remove(folder)
         folder.mkdir(parents=True)
-        words = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "trixie", str(folder / "root")]
-        subprocess.run([*words, f"deb {roots.MIRROR} trixie main"], check=True, stdin=subprocess.DEVNULL, timeout=1200)
+        debian.bootstrap(folder / "root", "trixie", PACKAGES)
         (folder / "complete").touch()
     return folder / "root"
 
