@@ -30,7 +30,7 @@ case "$1 $2" in
     if [ -n "${FAKE_PIP_ERROR:-}" ]; then echo "$FAKE_PIP_ERROR"; exit 1; fi
     bin=$(dirname "$0")
     echo 'echo "becomingone $*"' >"$bin/becomingone"
-    for tool in ruff mypy pyright lint-imports; do : >"$bin/$tool"; done
+    for tool in ruff mypy pyright lint-imports ansible-lint; do : >"$bin/$tool"; done
     chmod +x "$bin"/* ;;
 esac
 """
@@ -45,6 +45,7 @@ class Machine:
         self.log = folder / "log"
         self.environment = {"PATH": str(self.bin), "FAKE_LOG": str(self.log)}
         shutil.copytree(SCRIPTS, self.clone / "scripts")
+        (self.clone / "ansible").mkdir()
         (self.clone / "pyproject.toml").write_text("first\n")
         self.bin.mkdir()
         for tool in TOOLS:

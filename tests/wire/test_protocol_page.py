@@ -216,7 +216,7 @@ def keys_of(function: ast.FunctionDef) -> set[str]:
 
 
 def test_each_field_of_the_snapshot_is_on_the_page_and_no_other() -> None:
-    code = [ast.parse(source(f"hub/{name}.py")) for name in ("snapshot", "snapshot_nodes", "snapshot_channels")]
+    code = [ast.parse(source(f"hub/showing/{name}.py")) for name in ("snapshot", "nodes", "channels")]
     functions = [node for tree in code for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     written = set[str]().union(*map(keys_of, functions))
     sentence = next(line for line in SECTIONS["The snapshot"].splitlines() if line.startswith("A channel has"))
@@ -243,7 +243,7 @@ def test_the_values_of_each_role_are_those_of_the_code() -> None:
 
 def test_the_reasons_are_those_of_the_code() -> None:
     documented = {quoted(row[0])[0] for row in cells("Refusals", 2)}
-    files = [*(ROOT / "src" / "becomingone" / "wire").glob("*.py"), *(ROOT / "hub").glob("*.py")]
+    files = [*(ROOT / "src" / "becomingone" / "wire").glob("*.py"), *(ROOT / "hub").rglob("*.py")]
     raised = {word for file in files for word in re.findall(r'FrameError\(\s*"(\w+)"', file.read_text())}
     counting = "".join(map(source, ("hub/service.py", "node/driver.py", "node/operations.py")))
     counted = set(re.findall(r'refused\["(\w+)"\]', counting))
