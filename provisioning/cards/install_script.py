@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Final
 
 from becomingone.provisioning.cards.first_boot import BootFile, FirstBoot, Installed
+from becomingone.provisioning.watchdog import MANAGER
 
 FOLDER: Final = "becomingone"
 REPORT: Final = "becomingone.txt"
@@ -86,7 +87,7 @@ def with_own_files(first: FirstBoot) -> tuple[Installed, ...]:
             "watchdog.conf",
             "/etc/systemd/system.conf.d/becomingone-watchdog.conf",
             0o644,
-            b"[Manager]\nRuntimeWatchdogSec=14s\nRebootWatchdogSec=2min\n",
+            MANAGER.encode(),
         ),
     ]
     if first.modules:

@@ -22,18 +22,10 @@ from becomingone.config.loader import load
 from becomingone.config.secret import PREFIX
 from becomingone.errors import ConfigError, LinkError
 from becomingone.node.config import NodeConfig, device_of
+from becomingone.provisioning.watchdog import MANAGER
 
 TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - not used, refused
 WATCHDOG: Final = Path("/dev/watchdog")
-
-_MANAGER: Final = """\
-# /etc/systemd/system.conf.d/becomingone-watchdog.conf
-# The machine's own watchdog resets it when systemd hangs, or the kernel. A Raspberry Pi's counts to 15 s at most.
-# In effect after: systemctl daemon-reexec
-[Manager]
-RuntimeWatchdogSec=14s
-RebootWatchdogSec=2min
-"""
 
 
 def print_unit(arguments: argparse.Namespace) -> int:
@@ -41,7 +33,7 @@ def print_unit(arguments: argparse.Namespace) -> int:
     if arguments.hardware_watchdog:
         if not WATCHDOG.exists():
             raise LinkError(f"there is no {WATCHDOG}: the kernel has no driver for a watchdog of this machine")
-        sys.stdout.write(_MANAGER)
+        sys.stdout.write(MANAGER)
         return Exit.DONE
     if arguments.config is None:
         raise ConfigError("which node? becomingone node unit CONFIG")
