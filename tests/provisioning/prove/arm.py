@@ -196,15 +196,15 @@ def sample(space: UserSpace, python: str, port: int, told: Told) -> None:
         )
     try:
 
-        def ready() -> bool:
+        def said(state: str) -> bool:
             require(process.poll() is None, f"the node ended: {log.read_text()[-500:]}")
-            return "ready" in ear.states and bool(ear.frames)
+            return ear.states[-1:] == [state]
 
-        wait(ready, 180, f"the node; {log} has what it said")
+        wait(lambda: said("ready") and bool(ear.frames), 180, f"the node; {log} has what it said")
         since = time.monotonic()
         told(ready_s=f"{since - began:.1f}")
         ear.frames.clear()
-        wait(lambda: not ready() or time.monotonic() > since + SAMPLED_S, SAMPLED_S + 5, "a minute")
+        wait(lambda: not said("ready") or time.monotonic() > since + SAMPLED_S, SAMPLED_S + 5, "a minute")
         frames = list(ear.frames)
         gap = max(b - a for a, b in zip([since, *frames], [*frames, since + SAMPLED_S], strict=True))
         told(frames=len(frames), longest_gap_s=f"{gap:.2f}")
