@@ -37,7 +37,7 @@ cell: proof
 hardware: pi_zero
 broker: {{url: "mqtt://127.0.0.1:{port}"}}
 inputs:
-  - {{name: tone, kind: synthetic, bands: [stride], keep: true, options: {{frequency_hz: 0.78, rate_hz: 20}}}}
+  - {{name: tone, kind: synthetic, bands: [stride], options: {{frequency_hz: 0.78, rate_hz: 20}}}}
 """
 
 
