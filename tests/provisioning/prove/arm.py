@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
@@ -37,7 +40,13 @@ cell: proof
 hardware: pi_zero
 broker: {{url: "mqtt://127.0.0.1:{port}"}}
 inputs:
-  - {{name: tone, kind: synthetic, bands: [stride], options: {{frequency_hz: 0.78, rate_hz: 20}}}}
+  - {{name: tone, kind: synthetic, bands: [stride], keep: true, options: {{frequency_hz: 0.78, rate_hz: 20}}}}
+"""
+HUB = """\
+cell: proof
+broker: {{url: "mqtt://127.0.0.1:{port}"}}
+http: {{enabled: false}}
+state_dir: {state}
 """
 
 
@@ -137,12 +146,12 @@ class UserSpace:
 
 
 class Ear:
-    """Counts what a node publishes."""
+    """Counts what a node publishes, and what the hub has committed of it."""
 
     def __init__(self, port: int) -> None:
         self.states: list[str] = []
         self.frames: list[float] = []
-        self.software = ""
+        self.snapshot: dict[str, Any] = {}
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._heard
         self._client.connect("127.0.0.1", port)
@@ -150,7 +159,9 @@ class Ear:
         self._client.loop_start()
 
     def _heard(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        if message.topic.endswith("/state"):
+        if message.topic.endswith("/snapshot"):
+            self.snapshot = json.loads(message.payload)
+        elif message.topic.endswith("/node/kitchen/state"):
             self.states.append(message.payload.decode())
         elif "/phase/" in message.topic:
             self.frames.append(time.monotonic())
@@ -182,8 +193,28 @@ def mosquitto() -> Iterator[int]:
         process.wait()
 
 
+@contextlib.contextmanager
+def hub(port: int) -> Iterator[None]:
+    """A hub outside, on this machine's own processor: without one, kept frames stop after a hundred."""
+    with tempfile.TemporaryDirectory(prefix="becomingone-arm-") as folder:
+        config, log = Path(folder, "hub.yaml"), Path(folder, "hub.log")
+        config.write_text(HUB.format(port=port, state=folder))
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "becomingone", "hub", "run", str(config)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+        try:
+            yield
+            require(process.poll() is None, f"the hub ended: {log.read_text()[-500:]}")
+        finally:
+            process.kill()
+            process.wait()
+
+
 def sample(space: UserSpace, python: str, port: int, told: Told) -> None:
-    """Run the node for a minute, and require that it stays ready and its frames keep coming."""
+    """Run the node for a minute: it stays ready, its kept frames keep coming, and the hub commits them."""
+    shutil.rmtree(space.root / "var/lib/becomingone", ignore_errors=True)  # an earlier run's spool would count, too
     (space.root / "etc/becomingone/node.yaml").write_text(CONFIG.format(port=port))
     words = [python, "-P", "-m", "becomingone", "node", "run", "/etc/becomingone/node.yaml"]
     line, environment = space.line(words)
@@ -209,6 +240,10 @@ def sample(space: UserSpace, python: str, port: int, told: Told) -> None:
         gap = max(b - a for a, b in zip([since, *frames], [*frames, since + SAMPLED_S], strict=True))
         told(frames=len(frames), longest_gap_s=f"{gap:.2f}")
         require(gap < 5, f"no frame for {gap:.1f} s")
+        kept = ear.snapshot.get("kept", {})
+        told(committed=kept.get("committed"), missing_of_them=kept.get("lost"))
+        require(kept.get("committed", 0) > len(frames) * 0.9, f"the hub has committed {kept} of {len(frames)} frames")
+        require(not kept.get("lost"), f"kept frames are lost: {kept}")
         require(ear.states[-1] == "ready", f"the node ended as {ear.states[-1]}")
     finally:
         ear.close()
@@ -240,7 +275,7 @@ def prove(target: Target, steps: Steps, wheel: Path, indexes: Sequence[str]) -> 
         )
         found = space.run(python, "-c", code).split()
         told(**dict(zip(found[::2], found[1::2], strict=True)))
-    with steps(f"{target.name}: the node samples for {SAMPLED_S} s") as told, mosquitto() as port:
+    with steps(f"{target.name}: the node samples for {SAMPLED_S} s") as told, mosquitto() as port, hub(port):
         sample(space, python, port, told)
     if target.cpu:
         other = UserSpace(Target(target.suite, "armhf"))
