@@ -29,12 +29,12 @@ from becomingone.provisioning.identities.signing import (
     Signing,
     believable,
     ca_certificate,
-    requested_key,
+    requested,
     utc_now,
 )
 from becomingone.provisioning.identities.subject import Server, Subject, check_hosts, check_subject, subject_of
 
-__all__ = ["YEAR", "YEARS_10", "Authority", "Now", "requested_key", "utc_now"]
+__all__ = ["YEAR", "YEARS_10", "Authority", "Now", "requested", "utc_now"]
 
 YEARS_10: Final = 3650
 YEAR: Final = 365
@@ -225,7 +225,7 @@ class Authority:
         ConfigError, ProvisioningError
             As for `issue`; or the request is damaged, or not signed with the key that it holds.
         """
-        certificate = self._issue(subject, requested_key(csr_pem), hosts, days, requested=True)
+        certificate = self._issue(subject, requested(csr_pem).key, hosts, days, requested=True)
         return certificate.public_bytes(serialization.Encoding.PEM)
 
     def renew(self, issued: Issued, *, days: int = YEAR) -> x509.Certificate:

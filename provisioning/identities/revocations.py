@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from becomingone.errors import ConfigError
-from becomingone.provisioning.identities.certificates import REASONS, Void, ends, revocation_list
+from becomingone.provisioning.identities.certificates import REASONS, UNREADABLE, Void, ends, revocation_list
 from becomingone.provisioning.identities.keys import check_public
 from becomingone.provisioning.identities.ledger import Issued, Ledger, Record
 from becomingone.provisioning.identities.secrets_folder import write
@@ -84,7 +84,7 @@ class Revocations:
             listed = x509.load_pem_x509_crl(self.path.read_bytes())
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}; {hint}") from error
-        except ValueError:
+        except UNREADABLE:
             raise ConfigError(f"{self.path} is damaged; {hint}") from None
         if not listed.is_signature_valid(check_public(self._signing.certificate.public_key())):
             raise ConfigError(f"{self.path} is not signed by this authority; {hint}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from becomingone.errors import ConfigError
-from becomingone.provisioning.identities.certificates import begins, ends
+from becomingone.provisioning.identities.certificates import UNREADABLE, begins, ends
 from becomingone.provisioning.identities.keys import Passphrase, check_public, key_digest, read_key
 from becomingone.provisioning.identities.secrets_folder import SecretsFolder
 
@@ -121,8 +121,23 @@ class Signing:
         return now
 
 
-def requested_key(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
-    """Give the public key of a certificate request that proves to have its private key (PKCS #10, RFC 2986).
+class Requested(NamedTuple):
+    """What a certificate request asks for.
+
+    Parameters
+    ----------
+    key : EllipticCurvePublicKey
+        The key; whoever asked has proved to have its private half.
+    names : tuple of str or bytes
+        The common names that it gives itself.
+    """
+
+    key: ec.EllipticCurvePublicKey
+    names: tuple[str | bytes, ...]
+
+
+def requested(csr_pem: bytes) -> Requested:
+    """Read a certificate request that proves to have its private key (PKCS #10, RFC 2986).
 
     Raises
     ------
@@ -134,11 +149,12 @@ def requested_key(csr_pem: bytes) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(csr_pem)
         key, proved = request.public_key(), request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        names = tuple(name.value for name in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
+    except UNREADABLE:
         raise ConfigError("the certificate request is damaged: must be PKCS #10 in PEM form") from None
     if not proved:
         raise ConfigError("the certificate request is not signed with the key that it holds")
-    return check_public(key)
+    return Requested(check_public(key), names)
 
 
 def ca_certificate(path: Path) -> x509.Certificate:
@@ -155,5 +171,5 @@ def ca_certificate(path: Path) -> x509.Certificate:
         raise ConfigError(f"{path}: there is no authority yet: becomingone provision ca makes one") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError:
+    except UNREADABLE:
         raise ConfigError(f"{path} holds no certificate in PEM form: it is damaged or cut short") from None

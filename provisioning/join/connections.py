@@ -14,6 +14,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from becomingone.provisioning.join.rate import network_of
@@ -91,6 +92,7 @@ class Connections:
         self._limits = limits
         self._open: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
         self.turned_away = 0
 
     def __len__(self) -> int:
@@ -105,26 +107,44 @@ class Connections:
             Bound; it is closed at the end.
         """
         loop = asyncio.get_running_loop()
+        broken: asyncio.Future[None] = loop.create_future()
         listener.setblocking(False)
         listener.listen(_BACKLOG)
+        # Not loop.sock_accept(): cancelled while a connection waits, it takes that in and lets go of it unclosed.
+        self._take_from(listener, loop, broken)
         try:
-            while True:
-                try:
-                    connection, peer = await loop.sock_accept(listener)
-                except OSError as error:
-                    if error.errno in _EXHAUSTED:
-                        _LOG.error("no connection can be taken in: %s", error.strerror)
-                        await asyncio.sleep(self._limits.pause_s)
-                    elif error.errno not in _THEIRS:
-                        raise
-                    continue
-                self._admit(loop, connection, network_of(str(peer[0])))
+            await broken
         finally:
+            if self._pause is not None:
+                self._pause.cancel()
+            loop.remove_reader(listener)
             listener.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+
+    def _take_from(
+        self, listener: socket.socket, loop: asyncio.AbstractEventLoop, broken: asyncio.Future[None]
+    ) -> None:
+        def take() -> None:
+            try:
+                connection, peer = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    _LOG.error("no connection can be taken in: %s", error.strerror)
+                    loop.remove_reader(listener)
+                    self._pause = loop.call_later(self._limits.pause_s, self._take_from, listener, loop, broken)
+                elif error.errno not in _THEIRS:
+                    loop.remove_reader(listener)
+                    broken.set_exception(error)
+                return
+            connection.setblocking(False)
+            self._admit(loop, connection, network_of(str(peer[0])))
+
+        loop.add_reader(listener, take)
 
     def _admit(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, address: str) -> None:
         if len(self) >= self._limits.in_all or self._open[address] >= self._limits.per_address:
@@ -134,7 +154,15 @@ class Connections:
         self._open[address] += 1
         task = loop.create_task(self._hold(loop, connection, address))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step runs no line of its own.
+        task.add_done_callback(partial(self._left, connection, address))
+
+    def _left(self, connection: socket.socket, address: str, task: asyncio.Task[None]) -> None:
+        connection.close()
+        self._tasks.discard(task)
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
 
     async def _hold(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, address: str) -> None:
         closed = asyncio.Event()
@@ -156,11 +184,6 @@ class Connections:
         finally:
             if transport is not None:
                 transport.abort()
-            else:
-                connection.close()
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
 
 
 class _Watched(asyncio.Protocol):

@@ -17,13 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from becomingone.broker.access import Identity
 from becomingone.errors import BecomingOneError, ConfigError
-from becomingone.provisioning.identities.authority import YEAR, Authority, requested_key
+from becomingone.provisioning.identities.authority import YEAR, Authority, requested
 from becomingone.provisioning.identities.keys import key_digest
 from becomingone.provisioning.identities.ledger import Issued
 from becomingone.provisioning.identities.members import Members
@@ -208,9 +206,8 @@ def _requested(request: Request) -> str:
         raw = request.csr.encode("ascii")
     except UnicodeEncodeError:
         raise ConfigError("the certificate request is damaged: must be PKCS #10 in PEM form") from None
-    digest = key_digest(requested_key(raw))
-    named = x509.load_pem_x509_csr(raw).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if [attribute.value for attribute in named] != [request.node]:
+    asked = requested(raw)
+    if asked.names != (request.node,):
         msg = f"the certificate request names another than {request.node}, whose token it is"
         raise ConfigError(msg)
-    return digest
+    return key_digest(asked.key)

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from becomingone.errors import ConfigError, ProvisioningError
 from becomingone.provisioning.identities.authority import Now
+from becomingone.provisioning.identities.certificates import UNREADABLE
 from becomingone.provisioning.identities.keys import key_digest
 from becomingone.provisioning.join.client import Endpoint, EnrolmentClient, UnreachableError
 from becomingone.provisioning.join.machine import Machine, public_key_der
@@ -186,6 +187,8 @@ def joined(machine: Machine) -> str | None:
     """
     try:
         certificate = x509.load_pem_x509_certificate(machine.certificate.read_bytes())
+        public = certificate.public_key()
+        names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         key = serialization.load_pem_private_key(machine.key.read_bytes(), None)
         there = machine.config.exists() and machine.node_key.exists() and machine.authority.exists()
     except FileNotFoundError:
@@ -193,13 +196,11 @@ def joined(machine: Machine) -> str | None:
     except OSError as error:
         msg = f"{error.filename} cannot be read: {error.strerror or error}"
         raise ProvisioningError(msg) from error
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return None
     if not there or not isinstance(key, ec.EllipticCurvePrivateKey):
         return None
-    public = certificate.public_key()
     same = isinstance(public, ec.EllipticCurvePublicKey) and public_key_der(public) == public_key_der(key)
-    names = [str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     return names[0] if same and names else None
 
 
@@ -218,10 +219,10 @@ def _checked(
         public, signer = certificate.public_key(), authority.public_key()
         if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(signer, ec.EllipticCurvePublicKey):
             raise ConfigError("is of another kind")
+        names = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         signer.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
-    except (ValueError, InvalidSignature) as error:
+    except (*UNREADABLE, InvalidSignature) as error:
         raise ProvisioningError("the server gave a certificate that its own authority has not signed") from error
-    names = [attribute.value for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [node] or public_key_der(public) != public_key_der(key):
         raise ProvisioningError(f"the server gave a certificate that is not {node}'s, or not this machine's")
     return certificate

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from becomingone.errors import ConfigError, ProvisioningError
 from becomingone.provisioning.identities.authority import Now
-from becomingone.provisioning.identities.certificates import begins, ends, hosts_of
+from becomingone.provisioning.identities.certificates import UNREADABLE, begins, ends, hosts_of
 from becomingone.provisioning.identities.members import Members
 from becomingone.provisioning.identities.subject import Server
 from becomingone.provisioning.join.messages import SERVER_NAME
@@ -111,7 +111,7 @@ def authority_of(pem: bytes, token: JoinToken, where: str) -> x509.Certificate:
     """
     try:
         authority = x509.load_pem_x509_certificate(pem)
-    except ValueError:
+    except UNREADABLE:
         msg = f"{where} is no enrolment server: it gives no certificate in PEM form"
         raise ProvisioningError(msg) from None
     if not token.trusts(authority.fingerprint(hashes.SHA256())):

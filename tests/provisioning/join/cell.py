@@ -145,7 +145,7 @@ class Served:
         self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(10)
         assert not self._thread.is_alive()
-        assert not self.failures, "an exception was left to the event loop"
+        assert not self.failures, f"left to the event loop: {self.failures}"
 
     def open_tls(self) -> ssl.SSLSocket:
         """Connect as a stranger would."""
