@@ -54,17 +54,8 @@ class VirtualMachine:
         script += 'root=$0 && shift && exec chroot "$root" "$@"'
         words: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         words += ["sh", "-c", script, root, image.parent]
-        words += [
-            "qemu-system-x86_64",
-            "-machine",
-            "q35,accel=tcg,thread=multi",
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-m",
-            "1024",
-        ]
+        words += ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]
+        words += ["-smp", "2", "-m", "1024"]
         words += ["-nographic", "-monitor", "none", "-serial", f"file:{inside}/console"]
         words += ["-kernel", f"{inside}/{kernel.name}", "-initrd", f"{inside}/{ramdisk.name}"]
         words += ["-append", command_line(image)]
