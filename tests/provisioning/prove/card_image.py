@@ -18,7 +18,7 @@ BOOT_START, BOOT_SIZE = 4 * MIB, 64 * MIB
 ROOT_START, ROOT_SIZE = 68 * MIB, 3000 * MIB
 
 PACKAGES = (
-    "ca-certificates,cloud-init,dbus,dosfstools,iproute2,libpam-systemd,linux-image-amd64,netplan.io,openssh-server,"
+    "ca-certificates,cloud-guest-utils,cloud-init,dbus,dosfstools,e2fsprogs,fdisk,iproute2,libpam-systemd,linux-image-amd64,netplan.io,openssh-server,"
     "python3,python3-apt,sudo,systemd,systemd-resolved,systemd-sysv,zstd"
 )
 _BOOT = {

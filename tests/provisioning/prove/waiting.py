@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-def wait(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until a condition holds.
+def wait(condition: Callable[[], object], seconds: float, what: str, *, every: float = 0.1) -> None:
+    """Wait until a condition holds, asking every so many seconds.
 
     Raises
     ------
@@ -19,4 +19,4 @@ def wait(condition: Callable[[], object], seconds: float, what: str) -> None:
         if time.monotonic() > end:
             msg = f"waited {seconds:g} s for {what}"
             raise TimeoutError(msg)
-        time.sleep(0.1)
+        time.sleep(every)
