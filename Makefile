@@ -1,7 +1,7 @@
-.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel provision-test provision-test-slow arm-test
+.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel provision-test provision-test-slow provision-test-offline arm-test
 
 help:  ## say what there is
-	@awk -F ':  ## ' '/^[a-z-]+:  ## / { printf "make %-19s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':  ## ' '/^[a-z-]+:  ## / { printf "make %-22s %s\n", $$1, $$2 }' Makefile
 
 up:  ## run a whole mesh on this machine (scripts/up takes options)
 	@scripts/up
@@ -41,6 +41,9 @@ provision-test:  ## bring a cell up from bare machines, upgrade, revoke, reboot,
 
 provision-test-slow:  ## flash a card, boot it in an emulated machine, let Ansible finish it (root)
 	@scripts/provision-test-slow
+
+provision-test-offline:  ## carry everything to a machine without a network: broker, hub and node in one (root)
+	@scripts/provision-test-offline
 
 arm-test:  ## install the wheel in ARM user spaces, and have a node sample there (root)
 	@scripts/arm-test

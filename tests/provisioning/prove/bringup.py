@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.provisioning.machines import wait
 from tests.provisioning.prove.cell import PROJECT, Cell
 from tests.provisioning.prove.run import NODES, Run
 from tests.provisioning.prove.steps import Steps, require
@@ -59,6 +62,28 @@ def well(run: Run) -> None:
     with run.steps("every service is active and was never started anew"):
         for machine in run.machines.machines:
             run.check_services(machine)
+
+
+def watched(run: Run, machine: str) -> None:
+    """Require that Prometheus has the hub's figures, and that the dashboard waits to be taken."""
+    with run.steps("Prometheus asks the hub") as told:
+
+        def figure(query: str) -> str:
+            code = (
+                "import json, sys, urllib.parse, urllib.request\n"
+                "address = 'http://127.0.0.1:9090/api/v1/query?query=' + urllib.parse.quote(sys.argv[1])\n"
+                "found = json.load(urllib.request.urlopen(address, timeout=10))['data']['result']\n"
+                "print(found[0]['value'][1] if found else '')"
+            )
+            return run.machines.ssh(machine, f"python3 -c {shlex.quote(code)} {shlex.quote(query)}", check=False)
+
+        wait(lambda: figure('up{job="becomingone"}') == "1", 60, "Prometheus to reach the hub", every=1)
+        coherence = figure('becomingone_band_coherence{band="stride"}')
+        told(coherence=coherence)
+        require(0 < float(coherence) <= 1, f"it has {coherence!r} for the coherence")
+        dashboard = json.loads(run.machines.ssh(machine, "cat /etc/becomingone/dashboards/becomingone.json"))
+        asked = {panel["title"] for panel in dashboard["panels"]}
+        require(asked, "the dashboard has no panels")
 
 
 def again(run: Run, wheel: Path) -> None:

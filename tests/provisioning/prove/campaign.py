@@ -19,7 +19,7 @@ from tests.provisioning.prove.run import Run
 from tests.provisioning.prove.steps import Steps, VitalStepError, require
 
 NAMES = ("attic", "kitchen", "porch")
-PARTS = ("again", "upgrades", "revoke", "reboots", "memory", "join", "decommission")
+PARTS = ("watched", "again", "upgrades", "revoke", "reboots", "memory", "join", "decommission")
 
 
 def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path, parts: Sequence[str]) -> None:
@@ -41,6 +41,7 @@ def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path, parts: 
         run = Run(steps, machines, cell, observer, wheels)
         bringup.well(run)
         parted: dict[str, Callable[[], None]] = {
+            "watched": lambda: bringup.watched(run, "attic"),
             "again": lambda: bringup.again(run, wheel),
             "upgrades": lambda: upgrades.upgrades(run, wheel.name),
             "revoke": lambda: trust.revoke(run),

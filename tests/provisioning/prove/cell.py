@@ -38,6 +38,7 @@ machines:
     inputs: [{porch}]
 {more_nodes}operators: [anna, ben]
 observers: [door]
+observability: {{machine: attic}}
 """
 
 
@@ -141,8 +142,8 @@ class Cell:
         """Folder of a member's key and certificate."""
         return self.folder / "secrets/identities" / name
 
-    def play(self, playbook: str, *words: str, timeout: float = 900, check: bool = True) -> Recap:
-        """Run a playbook.
+    def play(self, playbook: str, *words: str, inventory: str = "", timeout: float = 900, check: bool = True) -> Recap:
+        """Run a playbook on the rendered inventory, or on another.
 
         Raises
         ------
@@ -150,7 +151,7 @@ class Cell:
             It failed (only with `check`); with its last lines.
         """
         project = PROJECT / "ansible"
-        hosts = self.folder / "out/hosts.yml"
+        hosts = inventory or self.folder / "out/hosts.yml"
         line = self._machines.as_operator([self._ansible / "ansible-playbook", "-i", hosts, project / playbook, *words])
         environment = os.environ | self._machines.environment()
         environment |= {

@@ -268,6 +268,10 @@ class Machines:
         wait(lambda: not cgroups.kill(space), 30, f"the end of {name}")
         cgroups.remove(space)
 
+    def isolate(self, name: str) -> None:
+        """Leave it the machines' network, and nothing beyond."""
+        self.network.isolate(name)
+
     def cut(self, name: str) -> None:
         """Take it off the network."""
         self.network.cut(self.machines.index(name))

@@ -79,6 +79,10 @@ class Network:
         ):
             _run("ip", "-n", space, *words)
 
+    def isolate(self, machine: str) -> None:
+        """Leave a machine its own network only."""
+        _run("ip", "-n", self.namespace(machine), "route", "del", "default")
+
     def cut(self, index: int) -> None:
         """Take a machine off the bridge; it sees no link go down, as when a switch in between dies."""
         _run("ip", "link", "set", self._veth(index), "nomaster")
