@@ -54,6 +54,17 @@ def test_there_are_the_roles_and_playbooks_that_people_are_told_of():
     }  # fmt: skip
 
 
+TEXTS = sorted(path for path in ANSIBLE.rglob("*") if path.suffix in {".yml", ".j2"} and "meta" not in path.parts)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ANSIBLE)))
+def test_a_switch_may_be_a_word_as_the_command_line_gives_it(path):
+    """``-e becomingone_offline=true`` is the word "true", which Ansible takes for no condition."""
+    switches = "|".join(name for name, value in DEFAULTS.items() if isinstance(value, bool))
+    used = re.findall(rf"\b(?:{switches})\b(?! \| bool)(?![=:])", path.read_text())
+    assert not used, f"{used} without | bool"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ANSIBLE)))
 def test_every_variable_has_a_default_or_comes_from_the_inventory(path):
     used = set(re.findall(r"\bbecomingone_[a-z_]+", path.read_text()))
