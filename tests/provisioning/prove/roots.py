@@ -88,7 +88,6 @@ def copy(suite: str, name: str, to: Path, *, public_key: str, hosts: str) -> Non
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     if bundle.exists():
         shutil.copyfile(bundle, etc / "ssl/certs/ca-certificates.crt")
-    # A fresh root's empty lists look recent to Ansible's cache_valid_time.
     subprocess.run(["ssh-keygen", "-q", "-A", "-f", to], check=True, stdout=subprocess.DEVNULL)
     home = to / "home" / USER
     (home / ".ssh").mkdir(mode=0o700)
