@@ -1,6 +1,8 @@
 """What must hold of roles and playbooks, read from their files: Ansible need not be installed."""
 
+import html
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
@@ -63,6 +65,21 @@ def test_a_switch_may_be_a_word_as_the_command_line_gives_it(path):
     switches = "|".join(name for name, value in DEFAULTS.items() if isinstance(value, bool))
     used = re.findall(rf"\b(?:{switches})\b(?! \| bool)(?![=:])", path.read_text())
     assert not used, f"{used} without | bool"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ANSIBLE)))
+def test_nothing_is_left_in_the_order_of_a_set(path):
+    """Ansible's filters of sets give what they hold in an order that differs from run to run."""
+    found = re.findall(r"\| *(?:intersect|difference|union|symmetric_difference)\b", path.read_text())
+    assert not found, f"{found}: select('in', ...) and reject('in', ...) keep the order"
+
+
+def test_services_are_started_in_the_order_in_which_they_need_each_other():
+    jinja2 = pytest.importorskip("jinja2", reason="comes with Ansible")
+    parts = jinja2.Environment(autoescape=True).from_string(DEFAULTS["becomingone_parts"])
+    for groups in itertools.permutations(["all", "broker", "canary", "hub", "nodes"]):
+        assert html.unescape(parts.render(group_names=groups)) == "['broker', 'hub', 'nodes']"
+    assert html.unescape(parts.render(group_names=["all", "nodes"])) == "['nodes']"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ANSIBLE)))

@@ -49,7 +49,7 @@ def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path) -> None
         path.mkdir()
     cell = Cell(cell_folder, machines, ansible, logs)
     wheel = bringup.build(steps, wheels)
-    other = tone(2).replace("tone", "echo", 1)
+    other = tone(2).replace("name: tone", "name: echo, prefix: echo_", 1)
     bringup.write_cell(steps, cell, MESH.format(barn=machines.address(SITE), one=tone(1), other=other))
     with steps("gather packages and wheels on a machine that has a network", vital=True) as told:
         words = ["-e", f"becomingone_cell_dir={cell.folder}", "-e", '{"becomingone_carried_further": ["prometheus"]}']
