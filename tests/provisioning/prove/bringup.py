@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,10 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.provisioning.machines import wait
+from tests.provisioning.machines import Machines, wait
 from tests.provisioning.prove.cell import PROJECT, Cell
 from tests.provisioning.prove.run import NODES, Run
 from tests.provisioning.prove.steps import Steps, require
+
+_STATE_OF = (
+    "dpkg-query -W; for folder in /etc /opt /usr/local /var/lib/becomingone; do "
+    "sudo find $folder -printf '%p %y %m %u %s %T@\\n' 2>/dev/null; done | sort"
+)
 
 
 def build(steps: Steps, folder: Path) -> Path:
@@ -42,10 +48,23 @@ def write_cell(steps: Steps, cell: Cell, mesh: str) -> None:
         require(not loose, f"others may read {loose}")
 
 
+def looked_at(run_steps: Steps, cell: Cell, machines: Machines, wheel: Path) -> None:
+    """Ask site.yml what it would do on bare machines: it says so, and does none of it."""
+    with run_steps("site.yml --check tells what it would do on bare machines") as told:
+        before = {name: machines.ssh(name, _STATE_OF) for name in machines.machines}
+        recap = cell.play(
+            "site.yml", "--check", "--diff", "-e", f"becomingone_wheel={os.path.relpath(wheel, cell.folder)}"
+        )
+        told(changed=recap.total("changed"), ok=recap.total("ok"))
+        require(recap.total("changed") > 0, "it would do nothing")
+        for name, state in before.items():
+            require(machines.ssh(name, _STATE_OF) == state, f"{name} is another than before")
+
+
 def from_bare(run_steps: Steps, cell: Cell, wheel: Path) -> None:
     """Run site.yml on the bare machines."""
     with run_steps("site.yml, from bare machines", vital=True) as told:
-        recap = cell.play("site.yml", "-e", f"becomingone_wheel={wheel}")
+        recap = cell.play("site.yml", "-e", f"becomingone_wheel={os.path.relpath(wheel, cell.folder)}")
         told(changed=recap.total("changed"), ok=recap.total("ok"))
         require(set(recap.hosts) == {"attic", *NODES}, f"the inventory has {sorted(recap.hosts)}")
 

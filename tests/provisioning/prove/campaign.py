@@ -32,6 +32,7 @@ def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path, parts: 
     if not (cell_folder / "mesh.yaml").exists():
         bringup.write_cell(steps, cell, cell.mesh())
     if not (folder / "set-up").exists():
+        bringup.looked_at(steps, cell, machines, wheel)
         bringup.from_bare(steps, cell, wheel)
         (folder / "set-up").touch()
     with Observer(

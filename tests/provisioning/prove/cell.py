@@ -143,7 +143,7 @@ class Cell:
         return self.folder / "secrets/identities" / name
 
     def play(self, playbook: str, *words: str, inventory: str = "", timeout: float = 900, check: bool = True) -> Recap:
-        """Run a playbook on the rendered inventory, or on another.
+        """Run a playbook on the rendered inventory, or on another; paths begin in the cell folder.
 
         Raises
         ------
@@ -157,6 +157,7 @@ class Cell:
         environment |= {
             "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "PWD": str(self.folder),
             "ANSIBLE_FORCE_COLOR": "0",
         }
         environment["PATH"] = f"{self._programs()}:{self._machines.environment()['PATH']}:{self._ansible}"
@@ -165,7 +166,7 @@ class Cell:
         began = time.monotonic()
         with log.open("w") as out:
             done = subprocess.run(
-                line, cwd=project, env=environment, stdout=out, stderr=out, timeout=timeout, check=False,
+                line, cwd=self.folder, env=environment, stdout=out, stderr=out, timeout=timeout, check=False,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         output = log.read_text()

@@ -57,7 +57,7 @@ def memory(run: Run) -> None:
         run.machines.ssh("attic", "sudo systemctl stop becomingone-hub")
         run.machines.ssh("attic", f"sudo sh -c 'rm -rf {MEMORY} {MEMORY}-*'")
         began = time.monotonic()
-        recap = run.cell.play("restore.yml", "-e", f"becomingone_backup={there[-1]}")
+        recap = run.cell.play("restore.yml", "-e", f"becomingone_backup=backups/{there[-1].name}")
         run.observer.wait_for_ready(NODES, 60)
         told(playbook_s=recap.seconds, ready_s=f"{time.monotonic() - began:.1f}")
         found = _verified(run, f"--expect {head}")
