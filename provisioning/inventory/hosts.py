@@ -7,6 +7,8 @@ References
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +96,11 @@ def inventory(
     if mesh.observability is not None:
         groups["observability"] = [mesh.observability.machine]
     members: dict[str, Any] = {group: {"hosts": {name: {} for name in names}} for group, names in groups.items()}
-    return {"all": {"vars": {"becomingone_cell_dir": str(cell_dir)}, "hosts": hosts, "children": members}}
+    # Ansible keeps connections by name and address: without a folder of its own for them a cell would be given the
+    # machine that has the same name in another one.
+    place = hashlib.sha256(os.fsencode(cell_dir)).hexdigest()[:12]
+    common = {"becomingone_cell_dir": str(cell_dir), "ansible_control_path_dir": f"~/.ansible/cp/{place}"}
+    return {"all": {"vars": common, "hosts": hosts, "children": members}}
 
 
 def _connection(machine: Machine) -> dict[str, Any]:

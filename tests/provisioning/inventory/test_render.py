@@ -78,7 +78,9 @@ def test_the_ansible_inventory_has_the_groups_and_the_paths(tmp_path: Path) -> N
         "canary": ["kitchen"],
         "observability": ["attic"],
     }
-    assert made["vars"] == {"becomingone_cell_dir": str(tmp_path)}
+    assert made["vars"].pop("becomingone_cell_dir") == str(tmp_path)
+    assert re.fullmatch(r"~/\.ansible/cp/[0-9a-f]{12}", made["vars"].pop("ansible_control_path_dir"))
+    assert not made["vars"]
     kitchen = made["hosts"]["kitchen"]
     assert kitchen["ansible_host"] == "kitchen.local"
     assert kitchen["becomingone_node"] == "kitchen"

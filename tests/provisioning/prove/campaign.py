@@ -69,6 +69,11 @@ def main() -> int:
     with contextlib.suppress(VitalStepError), contextlib.ExitStack() as stack:
         machines = Machines(NAMES, name="prove", suite=given.suite)
         if given.keep and machines.machines:
+            if not (given.keep / "cell").exists():
+                parser.error(
+                    f"--keep {given.keep}: the machines are up, and work in another folder, or from a killed run: "
+                    "python -m tests.provisioning.machines --name prove down"
+                )
             folder = given.keep
         else:
             with steps("boot bare machines", vital=True) as told:
