@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from becomingone.hub.web.metrics import CONTENT_TYPE, Healths, exposition
 from becomingone.hub.web.section import HttpSection
@@ -19,6 +19,9 @@ _LOG = logging.getLogger(__name__)
 
 RETRY_S: Final = 10.0
 """Seconds after which a port that was taken is asked for again: the mesh does not wait for the web."""
+
+SHUTDOWN_S: Final = 0.5
+"""Seconds that an answer which is under way has when the hub ends."""
 
 Faults = Callable[[], Mapping[str, str]]
 """Gives, by part, what is wrong with it; empty where the hub is well."""
@@ -95,21 +98,26 @@ class WebServer:
                 web.get("/metrics", self._metrics),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
+        handler = cast("web.Server", runner.server)  # None only before `setup`
         try:
-            await self._listen(runner, web.TCPSite)
-            await asyncio.Event().wait()
+            server = await self._listen(handler)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
         finally:
             self.address = None
+            await handler.shutdown(SHUTDOWN_S)  # how a site or a runner is told this differs between 3.8 and 3.9
             await runner.cleanup()
 
-    async def _listen(self, runner: web.AppRunner, make_site: type[web.TCPSite]) -> None:
+    async def _listen(self, handler: web.Server) -> asyncio.Server:
         section, told = self._section, False
+        loop = asyncio.get_running_loop()
         while True:
-            site = make_site(runner, section.host, section.port)
             try:
-                await site.start()
+                server = await loop.create_server(handler, section.host, section.port)
             except OSError as error:
                 if not told:
                     _LOG.error(
@@ -120,14 +128,14 @@ class WebServer:
                         RETRY_S,
                     )
                     told = True
-                await site.stop()
                 await asyncio.sleep(RETRY_S)
             else:
                 break
-        host, port = runner.addresses[0][:2]
+        host, port = server.sockets[0].getsockname()[:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._listening.set()
         _LOG.info("http: %s serves healthz and metrics", self.address)
+        return server
 
     async def _index(self, _request: web.Request) -> web.Response:
         return self._response(text=_INDEX, content_type="text/html")
