@@ -19,7 +19,7 @@ from tests.provisioning.prove.run import Run
 from tests.provisioning.prove.steps import Steps, VitalStepError, require
 
 NAMES = ("attic", "kitchen", "porch")
-PARTS = ("watched", "again", "upgrades", "revoke", "reboots", "memory", "join", "decommission")
+PARTS = ("watched", "again", "upgrades", "revoke", "reboots", "memory", "join", "decommission", "back")
 
 
 def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path, parts: Sequence[str]) -> None:
@@ -50,6 +50,7 @@ def prove(steps: Steps, machines: Machines, folder: Path, ansible: Path, parts: 
             "memory": lambda: faults.memory(run),
             "join": lambda: joining.join(run, wheel),
             "decommission": lambda: trust.decommission(run),
+            "back": lambda: joining.take_back(run, wheel, "porch"),
         }
         for part in PARTS:
             if part in parts:

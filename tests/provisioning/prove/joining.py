@@ -1,4 +1,4 @@
-"""A third machine, bare at first, that becomes a node with a token."""
+"""Machines that become nodes with a token: a bare one, and one that was taken out of the cell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from tests.provisioning.machines import wait
@@ -31,8 +31,9 @@ def join(run: Run, wheel: Path) -> None:
         told(playbook_s=recap.seconds)
     with run.steps("it joins with a token, once") as told, _server(run):
         token = json.loads(run.cell.become("provision", "token", NEW, "--json"))["token"]
+        url = f"https://{run.machines.network.address(200)}:{PORT}"
         began = time.monotonic()
-        code, said = _join(run, release, token)
+        code, said = _join(run, NEW, release, token, url)
         told(join_s=f"{time.monotonic() - began:.1f}")
         require(code == 0, f"join ended with {code}: {said}")
         modes = run.machines.ssh(NEW, "sudo sh -c 'stat -c \"%a %U %n\" /etc/credstore/becomingone.*'")
@@ -41,7 +42,7 @@ def join(run: Run, wheel: Path) -> None:
         folder = run.cell.identity(NEW)
         require(not (folder / "tls.key").exists(), "the operator has the private key of a node that joined")
         run.machines.ssh(NEW, "for f in credstore becomingone; do sudo mv /etc/$f /etc/$f.joined; done")
-        code, said = _join(run, release, token)
+        code, said = _join(run, NEW, release, token, url)
         told(again=said.splitlines()[-1][:160] if said else code)
         require(code == 1, f"the token was taken twice ({code}): {said}")
         back = "for f in credstore becomingone; do sudo rm -rf /etc/$f; sudo mv /etc/$f.joined /etc/$f; done"
@@ -53,8 +54,33 @@ def join(run: Run, wheel: Path) -> None:
         told(playbook_s=recap.seconds, **run.check_gaps(since))
 
 
+def take_back(run: Run, wheel: Path, machine: str) -> None:
+    """Let a machine in whose certificate is void, by the server of the hub's own machine, which it finds itself."""
+    current, there = "/opt/becomingone/current", "/srv/becomingone-cell"
+    with run.steps("the hub's machine gets an enrolment server, and the cell's folder") as told:
+        words = ["--limit", "attic", "-e", f"becomingone_wheel={wheel}", "-e", "becomingone_join=true"]
+        told(playbook_s=run.cell.play("site.yml", *words).seconds)
+        folder = subprocess.run(
+            ["tar", "-cC", run.cell.folder, "--exclude=./backups", "."], capture_output=True, check=True
+        ).stdout
+        command = (
+            f"sudo tar -xC {there} && sudo chown -R becomingone-join: {there} && sudo systemctl start becomingone-join"
+        )
+        line = run.machines.as_operator(["ssh", "-F", run.machines.ssh_config, "attic", command])
+        subprocess.run(line, input=folder, check=True, timeout=60)
+    with run.steps(f"{machine} finds it on the network, and is let in again") as told:
+        ask = f"cd / && sudo -u becomingone-join {current}/bin/python -P -m becomingone provision token {machine}"
+        token = json.loads(run.machines.ssh("attic", f"{ask} --cell-dir {there} --json"))["token"]
+        began = time.monotonic()
+        code, said = _join(run, machine, current, token)
+        told(join_s=f"{time.monotonic() - began:.1f}")
+        require(code == 0, f"join ended with {code}: {said}")
+        said = run.machines.ssh("attic", "sudo systemctl stop becomingone-join; systemctl is-active becomingone-hub")
+        require(said == "active", f"the hub is {said}")
+
+
 @contextlib.contextmanager
-def _server(run: Run) -> Iterator[None]:
+def _server(run: Run) -> Generator[None]:
     """The enrolment server, on the operator's machine."""
     address = run.machines.network.address(200)
     words = [sys.executable, "-m", "becomingone", "provision", "serve", "--listen", f"{address}:{PORT}", "--no-mdns"]
@@ -78,10 +104,10 @@ def _server(run: Run) -> Iterator[None]:
         process.wait()
 
 
-def _join(run: Run, release: str, token: str) -> tuple[int, str]:
-    """Join; the token goes over standard input, and stands nowhere else."""
-    url = f"https://{run.machines.network.address(200)}:{PORT}"
-    command = f"sudo {release}/bin/python -P -m becomingone provision join --token-file - --url {url} --wait 30"
-    words = ["ssh", "-F", str(run.machines.ssh_config), "-o", "BatchMode=yes", NEW, command]
+def _join(run: Run, machine: str, release: str, token: str, url: str = "") -> tuple[int, str]:
+    """Join; the token goes over standard input, and stands nowhere else. Without a URL the server is looked for."""
+    where = f" --url {url}" if url else ""
+    command = f"sudo {release}/bin/python -P -m becomingone provision join --token-file - --wait 30{where}"
+    words = ["ssh", "-F", str(run.machines.ssh_config), "-o", "BatchMode=yes", machine, command]
     done = subprocess.run(words, input=f"{token}\n", capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, (done.stderr.strip() or done.stdout.strip())
