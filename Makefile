@@ -1,4 +1,4 @@
-.PHONY: help up test conformance faults fuzz reference campaign lint docs figures wheel provision-test provision-test-slow provision-test-offline arm-test
+.PHONY: help up test conformance faults fuzz floors reference campaign lint docs figures wheel provision-test provision-test-slow provision-test-offline arm-test
 
 help:  ## say what there is
 	@awk -F ':  ## ' '/^[a-z-]+:  ## / { printf "make %-22s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ faults:  ## break everything around a node and measure what it does: half an hou
 
 fuzz:  ## try ten million hostile inputs on every parser: half an hour (scripts/fuzz takes --runs, --target, ...)
 	@scripts/fuzz
+
+floors:  ## run the tests with the oldest versions that are admitted, those of Debian bookworm (scripts/floors takes pytest's options)
+	@scripts/floors
 
 reference:  ## compare the kernel with scipy and mne-connectivity (scripts/reference takes pytest's options)
 	@scripts/reference

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -27,8 +27,11 @@ AUTHORITY: Final = "BecomingONE"
 EARLY: Final = timedelta(days=1)
 """How long before now a certificate begins: a clock that takes local time for UTC is wrong by up to 14 hours."""
 
-UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
-"""What `cryptography` raises where a certificate, a request or a list, its key or its names cannot be read."""
+UNREADABLE: Final = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, InternalError, x509.InvalidVersion)
+"""What `cryptography` raises where it cannot read a certificate, a request or a list, its key, names or signature.
+
+Version 38 lets a key error of its own out, and calls what OpenSSL says of some damage an internal error.
+"""
 
 REASONS: Final = {
     "unspecified": x509.ReasonFlags.unspecified,

@@ -82,11 +82,12 @@ class Revocations:
         hint = "becomingone provision crl writes it anew"
         try:
             listed = x509.load_pem_x509_crl(self.path.read_bytes())
+            genuine = listed.is_signature_valid(check_public(self._signing.certificate.public_key()))
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror or error}; {hint}") from error
         except UNREADABLE:
             raise ConfigError(f"{self.path} is damaged; {hint}") from None
-        if not listed.is_signature_valid(check_public(self._signing.certificate.public_key())):
+        if not genuine:
             raise ConfigError(f"{self.path} is not signed by this authority; {hint}")
         void = self._ledger.read().void
         return [one for one in void if listed.get_revoked_certificate_by_serial_number(one.serial) is None]
