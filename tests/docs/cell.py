@@ -150,10 +150,12 @@ class Cell:
         return self.run(program, "-c", start + code)
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._client.reinitialise()  # closes what it leaves to the garbage collector otherwise
-        self._stack.close()
+        with self._stack:
+            self._client.disconnect()
+            self._client.loop_stop()
+            # With its last reference it closes its pair of sockets at once; `reinitialise` fails in paho-mqtt 2.1.0.
+            self._client.on_message = None
+            del self._client
 
 
 @contextmanager
