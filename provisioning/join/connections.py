@@ -139,7 +139,8 @@ class Connections:
                     self._pause = loop.call_later(self._limits.pause_s, self._take_from, listener, loop, broken)
                 elif error.errno not in _THEIRS:
                     loop.remove_reader(listener)
-                    broken.set_exception(error)
+                    if not broken.done():  # cancelled in this very turn
+                        broken.set_exception(error)
                 return
             connection.setblocking(False)
             self._admit(loop, connection, network_of(str(peer[0])))

@@ -76,8 +76,9 @@ def test_a_listener_that_is_broken_ends_the_server(listener):
         asyncio.run(serve())
 
 
+@pytest.mark.parametrize("error", [0, errno.EBADF, errno.EMFILE])
 @pytest.mark.parametrize("turns", range(6))
-def test_who_comes_while_the_server_ends_is_hung_up_on(listener, turns):
+def test_who_comes_while_the_server_ends_is_hung_up_on(listener, turns, error):
     """The connection waits at the door in the turn of the loop in which the server is cancelled, and before."""
     failures = []
 
@@ -89,10 +90,11 @@ def test_who_comes_while_the_server_ends_is_hung_up_on(listener, turns):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         with connect(listener) as client:
+            listener.error = error
             for _ in range(turns):
                 await asyncio.sleep(0)
             loop.call_soon(task.cancel)
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises((asyncio.CancelledError, OSError)):
                 await task
             with client:
                 try:
